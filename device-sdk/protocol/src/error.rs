@@ -1,0 +1,43 @@
+//! The one error type of this crate: which rule a foreign input broke.
+//!
+//! Every variant blames the input; nothing here fails for a reason of its own.
+
+/// The rule that was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A checkpoint body that is not exactly origin, size and root (C2SP tlog-checkpoint).
+    #[error("checkpoint body is malformed: {0}")]
+    Checkpoint(&'static str),
+    /// A Merkle path that does not lead from the leaf to the root, or the old root to the new one.
+    #[error("the Merkle path does not lead to the root")]
+    RootMismatch,
+    /// A Merkle path with a number of hashes that no tree of this size has.
+    #[error("the Merkle path has {found} hashes, a tree of this size needs {needed}")]
+    PathLength {
+        /// Hashes that the tree size and index ask for.
+        needed: usize,
+        /// Hashes that were given.
+        found: usize,
+    },
+    /// An index outside the tree, or an old tree larger than the new one.
+    #[error("index {index} is outside a tree of {size} leaves")]
+    OutsideTree {
+        /// The leaf index or old size.
+        index: u64,
+        /// The tree size.
+        size: u64,
+    },
+    /// A signed note that does not have the form of C2SP signed-note.
+    #[error("signed note is malformed: {0}")]
+    Note(&'static str),
+    /// A verifier key that does not have the form `name+id+key`.
+    #[error("verifier key is malformed: {0}")]
+    VerifierKey(&'static str),
+    /// The note carries no signature line of this key.
+    #[error("the note is not signed by this key")]
+    NotSigned,
+    /// A signature line names this key, but the signature is wrong.
+    #[error("the signature does not verify")]
+    BadSignature,
+}

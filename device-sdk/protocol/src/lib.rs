@@ -1,0 +1,27 @@
+//! What devices, gateways and verifiers share, so that one of them can check another.
+//!
+//! Guarantees: `no_std`, no allocation, no input that panics; every decoder accepts exactly one encoding of a
+//! value. Does not: read clocks, files or sockets, draw random numbers, or know any ledger.
+//!
+//! - [`digest`]: SHA-256 and the [`Digest`] type
+//! - [`merkle`]: RFC 6962 hashes, the growing edge of a tree, inclusion and consistency
+//! - [`note`]: C2SP signed notes, verifier keys, witness cosignatures
+//! - [`checkpoint`]: C2SP tlog-checkpoint bodies and the digest that is anchored
+//! - [`commitment`]: salted commitments and pseudonyms that log entries carry
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod checkpoint;
+pub mod commitment;
+pub mod digest;
+mod error;
+pub mod merkle;
+pub mod note;
+
+pub use checkpoint::Checkpoint;
+pub use digest::{Digest, sha256};
+pub use ed25519_dalek::{SigningKey, VerifyingKey};
+pub use error::Error;
