@@ -1,11 +1,15 @@
 //! The notary: an append-only Merkle log of readings, its checkpoints, its proofs, and their verification.
+//!
+//! Guarantees: sans-io. Bytes, records and `now` go in, ordered effects come out; so every crash and every
+//! interleaving is a list of inputs. `no_std`, so that a browser runs the same verifier as the command line.
+//! Does not: own files, sockets, clocks or randomness; the daemon performs what this crate asks for, in order.
 #![no_std]
-#![forbid(unsafe_code)]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod cbor;
 pub mod entry;
 mod error;
 

@@ -1,0 +1,30 @@
+//! The one error type of this crate: which rule was broken, and by whose input.
+//!
+//! A verifier shows these texts to a person, so they name the thing and the rule, not the code.
+
+use sluicegate_protocol::Error as ProtocolError;
+
+/// The rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Foreign bytes that are not the one deterministic encoding of what they should be.
+    #[error("{what} is not in its one valid encoding")]
+    Encoding {
+        /// What should have been there: "log entry", "bundle".
+        what: &'static str,
+    },
+    /// A text or byte string longer than its bound.
+    #[error("{what} is {found} bytes long, at most {limit} are allowed")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// A hash, path, note or key that breaks a rule of the shared formats.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
