@@ -1,1 +1,27 @@
-//! x
+//! The ledger port: what the gateway asks of a ledger, in the same words for all of them.
+//!
+//! Guarantees: no executor, socket, file, clock or randomness of its own; amounts are checked integers; a decoder
+//! accepts exactly one encoding of a value and never panics. Does not: know any ledger; each backend does.
+//!
+//! - [`port`]: the capabilities that a backend implements, and their values
+//! - [`evidence`]: the proof that an anchor or a block is on the embedded ledger
+//! - [`cbor`]: strict decoding and the encodings of shared values
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod cbor;
+mod error;
+pub mod evidence;
+pub mod port;
+
+pub use error::{Error, Remedy};
+pub use evidence::{AnchorEvidence, AnchorFacts, BlockEvidence, BlockFacts};
+pub use port::{
+    Account, AccountId, AnchorRecord, Anchors, Asset, BlockRef, Cursor, Description, Event,
+    EventKind, EventPage, Fee, Finality, Head, Ledger, LedgerId, Reply, Request, Signed, Status,
+    TransactionId, Unsigned,
+};
