@@ -5,13 +5,10 @@
 
 use alloc::vec::Vec;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
+use minicbor::{Decode, Decoder, Encode};
 use sluicegate_protocol::Digest;
 
 use crate::Error;
-
-/// Encoder into a vector; writing into it can't fail.
-pub(crate) type Writer<'a> = Encoder<&'a mut Vec<u8>>;
 
 /// Bytes of a value.
 pub(crate) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {

@@ -9,8 +9,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod anchoring;
 mod cbor;
 pub mod entry;
 mod error;
+pub mod log;
 
 pub use error::Error;
