@@ -1,0 +1,4 @@
+//! libFuzzer's way into `sluicegate_fuzz::consistency`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(sluicegate_fuzz::consistency(data)));

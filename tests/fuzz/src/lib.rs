@@ -1,0 +1,67 @@
+//! Fuzz targets: one function for every decoder that reads bytes of someone else.
+//!
+//! Guarantees: a target returns whether its decoder accepted the bytes, and panics only if the
+//! decoder breaks a promise (panics itself, accepts a second encoding, or gives back other bytes).
+//! Does not: know libFuzzer; `fuzz_targets/` calls these functions from it.
+//!
+//! `make fuzz` runs [`TARGETS`] under libFuzzer, `cargo test` replays `corpus/<target>/` through
+//! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
+//! `[[bin]]` and a seed (`examples/seeds.rs`); a finding is kept as `corpus/<target>/<name>`.
+
+mod notary;
+mod protocol;
+
+pub use notary::entry;
+pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
+
+/// A target: whether its decoder accepts the bytes.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by name, in alphabetical order.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("checkpoint", checkpoint),
+    ("consistency", consistency),
+    ("entry", entry),
+    ("inclusion", inclusion),
+    ("note", note),
+    ("verifier_key", verifier_key),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use super::*;
+
+    fn listing(folder: &str) -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    fn names(folder: &str) -> Vec<String> {
+        let stem = |path: PathBuf| path.file_stem().unwrap().to_string_lossy().into_owned();
+        listing(folder).into_iter().map(stem).collect()
+    }
+
+    #[test]
+    fn every_corpus_replays() {
+        for (name, target) in TARGETS {
+            let files = listing(&format!("corpus/{name}"));
+            let accepted = files.iter().filter(|file| target(&fs::read(file).unwrap())).count();
+            assert!(accepted > 0, "{name}: no seed is accepted, so the corpus tests little");
+        }
+    }
+
+    #[test]
+    fn every_target_has_a_corpus_and_an_entry_for_libfuzzer() {
+        let targets: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names("corpus"), targets);
+        assert_eq!(names("fuzz_targets"), targets);
+    }
+}
