@@ -30,6 +30,12 @@ pub enum Error {
         /// What should have been there: "log entry", "bundle".
         what: &'static str,
     },
+    /// Things that are not in ascending order, or of which there are none.
+    #[error("{what} are not in ascending order, or there are none")]
+    Order {
+        /// What should be in order.
+        what: &'static str,
+    },
     /// A text or byte string longer than its bound.
     #[error("{what} is {found} bytes long, at most {limit} are allowed")]
     TooLong {

@@ -14,5 +14,7 @@ mod cbor;
 pub mod entry;
 mod error;
 pub mod log;
+pub mod proof;
+pub mod tile;
 
 pub use error::Error;
