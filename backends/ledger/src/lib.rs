@@ -5,6 +5,8 @@
 //!
 //! - [`port`]: the capabilities that a backend implements, and their values
 //! - [`evidence`]: the proof that an anchor or a block is on the embedded ledger
+//! - [`fees`]: the two fee budgets
+//! - [`outbox`]: the durable state machine that every transaction goes through
 //! - [`cbor`]: strict decoding and the encodings of shared values
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,10 +18,14 @@ extern crate std;
 pub mod cbor;
 mod error;
 pub mod evidence;
+pub mod fees;
+pub mod outbox;
 pub mod port;
 
 pub use error::{Error, Remedy};
 pub use evidence::{AnchorEvidence, AnchorFacts, BlockEvidence, BlockFacts};
+pub use fees::{Budgets, Class, Limits};
+pub use outbox::Outbox;
 pub use port::{
     Account, AccountId, AnchorRecord, Anchors, Asset, BlockRef, Cursor, Description, Event,
     EventKind, EventPage, Fee, Finality, Head, Ledger, LedgerId, Reply, Request, Signed, Status,
