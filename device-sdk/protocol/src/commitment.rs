@@ -14,6 +14,7 @@ pub const PSEUDONYM_LEN: usize = 16;
 
 const COMMIT_TAG: &[u8] = b"sluicegate/commit/v1\0";
 const PSEUDONYM_TAG: &[u8] = b"sluicegate/pseudonym/v1\0";
+const DAY_KEY_TAG: &[u8] = b"sluicegate/day-key/v1\0";
 const OPENING_TAG: &[u8] = b"sluicegate/pseudonym-opening/v1\0";
 
 /// The commitment to a payload: `SHA-256(tag ‖ 0x00 ‖ salt ‖ payload)`.
@@ -24,6 +25,11 @@ pub fn commit(salt: &[u8; 32], payload: &[u8]) -> Digest {
 /// The salt of one reading: `HMAC-SHA256(key, seq ‖ index)`, both 8 bytes big endian, no sequence number as all ones.
 pub fn salt(key: &[u8; 32], seq: Option<u64>, index: u64) -> [u8; 32] {
     mac(key, &[&seq.unwrap_or(u64::MAX).to_be_bytes(), &index.to_be_bytes()])
+}
+
+/// The key of a device's day: the stored half alone opens nothing, and without it the master opens nothing.
+pub fn day_key(master: &[u8; 32], stored: &[u8; 32]) -> [u8; 32] {
+    mac(master, &[DAY_KEY_TAG, stored])
 }
 
 /// What opens a device's pseudonym of one epoch; show it to link the pseudonym to the name.

@@ -7,7 +7,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use sluicegate_protocol::{
     Digest,
-    commitment::{commit, pseudonym, pseudonym_opening, salt},
+    commitment::{commit, day_key, pseudonym, pseudonym_opening, salt},
     merkle::leaf_hash,
 };
 
@@ -214,14 +214,15 @@ impl Log {
         if let Some(key) = batch.keys.get(&day) {
             return Ok(*key);
         }
-        let key = match history.key(&day)? {
-            Some(key) => key,
+        let stored = match history.key(&day)? {
+            Some(stored) => stored,
             None => {
-                let key = entropy();
-                batch.store.keys.push(KeyRow { day: day.clone(), key });
-                key
+                let stored = entropy();
+                batch.store.keys.push(KeyRow { day: day.clone(), stored });
+                stored
             }
         };
+        let key = day_key(&self.settings.salt_key, &stored);
         batch.keys.insert(day, key);
         Ok(key)
     }

@@ -41,6 +41,9 @@ use crate::{
 /// Most repeats of one reading that wait for its commit.
 const MAX_REPEATS: usize = 8;
 
+/// Largest sequence number: what a database counts in.
+pub const MAX_SEQ: u64 = i64::MAX as u64;
+
 /// Both clocks that the log needs, read at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
@@ -60,6 +63,8 @@ pub struct Settings {
     pub signing_key: SigningKey,
     /// Derives pseudonyms.
     pub pseudonym_key: [u8; 32],
+    /// Derives the keys of device days, together with their stored halves.
+    pub salt_key: [u8; 32],
     /// Longest wait of a reading for others to share its commit, in milliseconds.
     pub commit_delay_ms: u64,
     /// So many waiting readings are committed at once without waiting longer.
@@ -101,7 +106,7 @@ pub trait History {
     /// The leaves of a device's day in this log, by index.
     fn day(&self, device: &str, day: u32) -> Result<DayLeaves, Self::Error>;
 
-    /// The key of a device's day and class, unless it was erased.
+    /// The stored half of the key of a device's day and class, unless it was erased.
     fn key(&self, day: &DayKey) -> Result<Option<[u8; 32]>, Self::Error>;
 }
 
@@ -311,6 +316,9 @@ impl Log {
         let (found, limit) = (submission.payload.len(), self.settings.max_payload);
         if found > limit {
             return Err(Error::TooLong { what: "payload", found, limit });
+        }
+        if let Some(seq) = submission.seq.filter(|seq| *seq > MAX_SEQ) {
+            return Err(Error::SequenceTooLarge { seq });
         }
         if self.queued_readings >= self.settings.max_pending {
             return Err(Error::Busy { pending: self.queued_readings });

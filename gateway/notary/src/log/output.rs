@@ -95,11 +95,11 @@ pub struct DayKey {
 pub struct KeyRow {
     /// What it covers.
     pub day: DayKey,
-    /// The secret.
-    pub key: [u8; 32],
+    /// The stored half of the key ([`sluicegate_protocol::commitment::day_key`]).
+    pub stored: [u8; 32],
 }
 
-/// Leaves the secret out (I8).
+/// Leaves the key out (I8).
 impl core::fmt::Debug for KeyRow {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("KeyRow").field("day", &self.day).finish_non_exhaustive()

@@ -46,6 +46,7 @@ fn settings() -> Settings {
         previous: None,
         signing_key: SigningKey::from_bytes(&[1; 32]),
         pseudonym_key: [2; 32],
+        salt_key: [3; 32],
         commit_delay_ms: 1000,
         commit_count: 100,
         max_pending: 200,
@@ -79,7 +80,7 @@ fn drain(log: &mut Log, memory: &mut Memory, now: Now) {
             Output::Store(store) => {
                 assert_eq!(store.first, memory.entries.len() as u64);
                 memory.heads.extend(store.head.map(|(size, _)| size));
-                memory.keys.extend(store.keys.into_iter().map(|row| (row.day, row.key)));
+                memory.keys.extend(store.keys.into_iter().map(|row| (row.day, row.stored)));
                 memory.readings.extend(store.readings);
                 log.persisted();
             }
