@@ -6,12 +6,14 @@
 //!
 //! `make fuzz` runs [`TARGETS`] under libFuzzer, `cargo test` replays `corpus/<target>/` through
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
-//! `[[bin]]` and a seed (`examples/seeds.rs`); a finding is kept as `corpus/<target>/<name>`.
+//! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+mod ledger;
 mod notary;
 mod protocol;
 
-pub use notary::entry;
+pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
+pub use notary::{entry, multi_inclusion, tile_entries, tile_path};
 pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
 
 /// A target: whether its decoder accepts the bytes.
@@ -19,11 +21,17 @@ pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, in alphabetical order.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("anchor_evidence", anchor_evidence),
     ("checkpoint", checkpoint),
     ("consistency", consistency),
     ("entry", entry),
+    ("fee_budgets", fee_budgets),
     ("inclusion", inclusion),
+    ("multi_inclusion", multi_inclusion),
     ("note", note),
+    ("outbox_record", outbox_record),
+    ("tile_entries", tile_entries),
+    ("tile_path", tile_path),
     ("verifier_key", verifier_key),
 ];
 
