@@ -1,0 +1,72 @@
+//! The keys of the log, all derived from one credential.
+//!
+//! Guarantees: signing, pseudonyms and salts use keys that say nothing about each other; whoever has the credential can
+//! go on after the database was lost. Does not: print, store or send a key; memory is wiped when it is dropped.
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use sluicegate_notary::entry::{Pseudonym, epoch_of};
+use sluicegate_protocol::{
+    SigningKey,
+    commitment::{day_key, pseudonym, pseudonym_opening},
+    note::{KeyKind, VerifierKey},
+};
+use zeroize::Zeroizing;
+
+/// Key material of one gateway's log.
+#[derive(Clone)]
+pub struct Identity {
+    signing: SigningKey,
+    pseudonyms: Zeroizing<[u8; 32]>,
+    salts: Zeroizing<[u8; 32]>,
+}
+
+impl Identity {
+    /// Derives all keys from the 32 bytes of the log's credential.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        let derive = |label: &[u8]| {
+            let mut key = Zeroizing::new([0; 32]);
+            // HKDF-SHA256 can't run out of output at 32 bytes.
+            let _ = Hkdf::<Sha256>::new(None, secret).expand(label, &mut *key);
+            key
+        };
+        Self {
+            signing: SigningKey::from_bytes(&derive(b"sluicegate/log/signing/v1")),
+            pseudonyms: derive(b"sluicegate/log/pseudonyms/v1"),
+            salts: derive(b"sluicegate/log/salts/v1"),
+        }
+    }
+
+    /// Signs checkpoints.
+    pub const fn signing_key(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// What a verifier's policy names: the log's key under this origin.
+    pub fn verifier_key(&self, origin: &str) -> Result<String, sluicegate_protocol::Error> {
+        let key = VerifierKey::new(origin, KeyKind::Note, self.signing.verifying_key())?;
+        Ok(key.to_string())
+    }
+
+    /// Derives pseudonyms.
+    pub fn pseudonym_key(&self) -> [u8; 32] {
+        *self.pseudonyms
+    }
+
+    /// Derives the keys of device days.
+    pub fn salt_key(&self) -> [u8; 32] {
+        *self.salts
+    }
+
+    /// A device's pseudonym on a day, with what opens it.
+    pub fn pseudonym(&self, device: &str, day: u32) -> (Pseudonym, [u8; 32]) {
+        let epoch = epoch_of(day);
+        let opening = pseudonym_opening(&self.pseudonyms, device, epoch);
+        (pseudonym(&opening, device, epoch), opening)
+    }
+
+    /// The key of a device's day, from its stored half.
+    pub fn day_key(&self, stored: &[u8; 32]) -> [u8; 32] {
+        day_key(&self.salts, stored)
+    }
+}

@@ -1,0 +1,260 @@
+//! The recorder: one log with its database and its files, doing what the sequencer asks, in order.
+//!
+//! Guarantees: rows are durable before leaves, leaves before acknowledgements, checkpoints before anyone sees them
+//! (I1, I4); what is damaged at the start is set aside, never overwritten, and told in an alarm; a log that lost leaves
+//! which a checkpoint covers is closed and followed by one with a new origin, so that no two checkpoints of one origin
+//! contradict each other. Does not: wait, listen or know a ledger; [`crate::keeper`] gives it a thread.
+//!
+//! Order of calls: [`Recorder::open`], then [`Recorder::submit`] and [`Recorder::drive`]; after an error from either,
+//! drop it and open it again. Shown by `tests/power_cut`.
+
+mod recover;
+
+use std::{path::PathBuf, rc::Rc};
+
+use sluicegate_notary::{
+    entry::{Beacon, Predecessor},
+    log::{Acknowledgement, DayKey, Log, Now, Output, Resume, Settings, Submission, SubmitError},
+};
+use sluicegate_protocol::{Checkpoint, note::Note};
+
+pub use self::recover::Alarm;
+use crate::{
+    Error,
+    disk::Disk,
+    effects::Effects,
+    files::LogFiles,
+    identity::Identity,
+    store::{OpenLog, Store, readings::Durable},
+};
+
+/// What a recorder is made for.
+#[derive(Clone)]
+pub struct Plan {
+    /// Origin of the first log; later ones append a number.
+    pub origin: String,
+    /// Keys.
+    pub identity: Identity,
+    /// The database file.
+    pub database: PathBuf,
+    /// Another file layer below SQLite than the operating system's.
+    pub vfs: Option<String>,
+    /// Names of the enrolled devices.
+    pub devices: Vec<String>,
+    /// Longest wait of a reading for its commit, in milliseconds.
+    pub commit_delay_ms: u64,
+    /// So many readings are committed without waiting.
+    pub commit_count: usize,
+    /// Most readings that wait.
+    pub max_pending: usize,
+    /// Longest payload, in bytes.
+    pub max_payload: usize,
+}
+
+/// What the recorder tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A reading is logged.
+    Acknowledged(Acknowledgement),
+    /// So many bytes were added to the disk.
+    Grown(u64),
+    /// A checkpoint may be shown.
+    Published {
+        /// Leaves under it.
+        size: u64,
+        /// The signed note.
+        note: String,
+    },
+}
+
+/// Source of new keys.
+pub type Entropy = Box<dyn FnMut() -> [u8; 32] + Send>;
+
+/// One log, open.
+pub struct Recorder<D> {
+    plan: Plan,
+    store: Store,
+    files: LogFiles<D>,
+    log: Log,
+    open: OpenLog,
+    entropy: Entropy,
+    effects: Effects,
+}
+
+impl<D: Disk> Recorder<D> {
+    /// Opens the newest log on the disk, or begins the first; gives alarms about what had to be set aside.
+    pub fn open(
+        disk: Rc<D>,
+        plan: Plan,
+        now: Now,
+        entropy: Entropy,
+        effects: Effects,
+    ) -> Result<(Self, Vec<Alarm>), Error> {
+        let recovered = recover::recover(&disk, &plan)?;
+        let resume = Resume {
+            frontier: recovered.files.frontier()?,
+            open_days: recovered.store.open_days()?,
+        };
+        let settings = settings(&plan, &recovered.open.origin, recovered.store.predecessor()?);
+        let log = Log::new(settings, resume, now);
+        let recover::Recovered { store, files, open, alarms, .. } = recovered;
+        Ok((Self { plan, store, files, log, open, entropy, effects }, alarms))
+    }
+
+    /// Takes a reading; the acknowledgement comes from [`Recorder::drive`].
+    pub fn submit(&mut self, now: Now, submission: Submission) -> Result<(), SubmitError<Error>> {
+        let durable = Durable { store: &self.store, files: &self.files };
+        self.log.submit(now, submission, &durable)
+    }
+
+    /// Does everything that is due and tells what happened.
+    pub fn drive(&mut self, now: Now) -> Result<Vec<Event>, Error> {
+        let mut events = Vec::new();
+        loop {
+            let durable = Durable { store: &self.store, files: &self.files };
+            let Some(output) = self.log.poll_output(now, &durable, &mut *self.entropy)? else {
+                return Ok(events);
+            };
+            events.extend(self.perform(output)?);
+        }
+    }
+
+    /// Closes device days that ended.
+    pub fn handle_timer(&mut self, now: Now) {
+        self.log.handle_timer(now);
+    }
+
+    /// Erases days of a class before `day`, as entries first.
+    pub fn erase_expired(&mut self, now: Now, class: &str, day: u32) -> Result<usize, Error> {
+        let expired = self.store.expired(class, day)?;
+        let count = expired.len();
+        for (day, readings) in expired {
+            self.log.erase(now, day, readings);
+        }
+        self.log.commit_now();
+        Ok(count)
+    }
+
+    /// Adds a beacon.
+    pub fn append_beacon(&mut self, now: Now, beacon: Beacon) {
+        self.log.append_beacon(now, beacon);
+    }
+
+    /// Asks for a checkpoint over all that is durable or waits; it comes as [`Event::Published`].
+    pub const fn want_checkpoint(&mut self) {
+        self.log.commit_now();
+        self.log.want_checkpoint();
+    }
+
+    /// Writes partial tiles and the checkpoint for readers of the folder.
+    pub fn publish(&self, size: u64, note: &str) -> Result<(), Error> {
+        self.files.publish(size, note)
+    }
+
+    /// When the next commit is due, in monotonic milliseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.log.next_deadline()
+    }
+
+    /// The database.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The database, for writing.
+    pub const fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// The files.
+    pub const fn files(&self) -> &LogFiles<D> {
+        &self.files
+    }
+
+    /// The files, for mending them.
+    pub const fn files_mut(&mut self) -> &mut LogFiles<D> {
+        &mut self.files
+    }
+
+    /// The log that is open.
+    pub const fn open_log(&self) -> &OpenLog {
+        &self.open
+    }
+
+    /// What it was made for.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Stored half of the key of a device's day.
+    pub fn stored_key(&self, day: &DayKey) -> Result<Option<[u8; 32]>, Error> {
+        use sluicegate_notary::log::History;
+        Durable { store: &self.store, files: &self.files }.key(day)
+    }
+
+    fn perform(&mut self, output: Output) -> Result<Option<Event>, Error> {
+        match output {
+            Output::Store(rows) => {
+                self.store.keep(&rows)?;
+                if let Some((_, note)) = &rows.head {
+                    self.effects.durable_checkpoint(note);
+                }
+                self.log.persisted();
+                let bytes = rows.readings.iter().map(|row| row.payload.len() as u64 + ROW_BYTES);
+                return Ok(Some(Event::Grown(bytes.sum())));
+            }
+            Output::Append(append) => {
+                let bytes =
+                    append.entries.iter().map(|entry| entry.len() as u64 + LEAF_BYTES).sum();
+                self.files.append(append.first, append.entries, &append.leaves)?;
+                self.effects.durable_leaves(&append.leaves);
+                self.log.persisted();
+                return Ok(Some(Event::Grown(bytes)));
+            }
+            Output::Record { size, note } => {
+                self.store.record_head(size, &note)?;
+                self.effects.durable_checkpoint(&note);
+                self.log.persisted();
+            }
+            Output::Erase(days) => self.store.erase(&days)?,
+            Output::Acknowledge(acknowledgement) => {
+                let leaf = self.effects.wanted().then(|| self.files.leaf(acknowledgement.index));
+                if let Some(leaf) = leaf.transpose()? {
+                    self.effects.sent_acknowledgement(&leaf);
+                }
+                return Ok(Some(Event::Acknowledged(acknowledgement)));
+            }
+            Output::Publish { size, note } => {
+                self.effects.sent_checkpoint(&note);
+                return Ok(Some(Event::Published { size, note }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a reading's row and indices take in the database besides its payload, measured.
+const ROW_BYTES: u64 = 60;
+
+/// What a leaf takes in tiles besides its entry: its length, its hash, its share of upper tiles.
+const LEAF_BYTES: u64 = 2 + 32 + 1;
+
+fn settings(plan: &Plan, origin: &str, previous: Option<Predecessor>) -> Settings {
+    Settings {
+        origin: origin.to_owned(),
+        previous,
+        signing_key: plan.identity.signing_key().clone(),
+        pseudonym_key: plan.identity.pseudonym_key(),
+        salt_key: plan.identity.salt_key(),
+        commit_delay_ms: plan.commit_delay_ms,
+        commit_count: plan.commit_count,
+        max_pending: plan.max_pending,
+        max_payload: plan.max_payload,
+    }
+}
+
+/// Size and root of a checkpoint note of ours.
+pub(crate) fn checkpoint_of(note: &str) -> Result<Checkpoint<'_>, Error> {
+    let parsed = Note::parse(note).and_then(|note| Checkpoint::parse(note.text()));
+    Ok(parsed.map_err(sluicegate_notary::Error::from)?)
+}

@@ -1,0 +1,162 @@
+//! The SQLite database: openings, keys, days, anchors, outbox.
+//!
+//! Guarantees: WAL with `synchronous=FULL`, so a transaction that returned is durable; each method is one transaction,
+//! all or nothing; what is deleted is overwritten (`secure_delete`). Does not: hold leaves ([`crate::files`]), or decide
+//! anything; rows of leaves that never became durable are removed by [`Store::recover`].
+//!
+//! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
+
+mod anchors;
+mod outbox;
+pub(crate) mod readings;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use sluicegate_notary::entry::Predecessor;
+
+pub use self::{
+    anchors::{Anchor, AnchorState},
+    readings::{Selection, StoredReading},
+};
+use crate::Error;
+
+/// `user_version` of this schema.
+const VERSION: i64 = 1;
+
+/// `meta` name of what a new log says of the one before.
+pub(crate) const PREDECESSOR: &str = "predecessor";
+
+/// The database of one gateway.
+pub struct Store {
+    db: Connection,
+    /// Number of the open log.
+    log: i64,
+}
+
+/// The log that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenLog {
+    /// Its number, and the name of its folder.
+    pub number: u32,
+    /// Its origin.
+    pub origin: String,
+    /// The newest checkpoint that may have been shown, as size and note.
+    pub head: Option<(u64, String)>,
+}
+
+impl Store {
+    /// Opens or creates the database; `vfs` names another file layer than the operating system's.
+    pub fn open(path: &Path, vfs: Option<&str>) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = match vfs {
+            None => Connection::open_with_flags(path, flags)?,
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        };
+        // One owner process: no other may open the file while it runs.
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "secure_delete", "ON")?;
+        let mut store = Self { db, log: 0 };
+        store.create_schema(path)?;
+        Ok(store)
+    }
+
+    /// The newest log, if there is one.
+    pub fn current_log(&mut self) -> Result<Option<OpenLog>, Error> {
+        let sql = "SELECT id, origin, head_size, head_note FROM log ORDER BY id DESC LIMIT 1";
+        let row = self.db.query_row(sql, [], |row| {
+            let head: (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
+            Ok((row.get(0)?, row.get(1)?, head.0.zip(head.1)))
+        });
+        let Some((id, origin, head)): Option<(i64, _, Option<(i64, _)>)> = row.optional()? else {
+            return Ok(None);
+        };
+        self.log = id;
+        let head = head.map(|(size, note)| (unsigned(size), note));
+        Ok(Some(OpenLog { number: u32::try_from(id).unwrap_or(u32::MAX), origin, head }))
+    }
+
+    /// Begins the log with this number and origin; it is the open one from now on.
+    pub fn begin_log(&mut self, number: u32, origin: &str) -> Result<(), Error> {
+        let sql = "INSERT INTO log (id, origin) VALUES (?1, ?2)";
+        self.db.execute(sql, params![number, origin])?;
+        self.log = i64::from(number);
+        Ok(())
+    }
+
+    /// Keeps what a new log says of the one before, until its genesis leaf says it.
+    pub fn set_predecessor(&self, predecessor: &Predecessor) -> Result<(), Error> {
+        let Predecessor { origin, size, root } = predecessor;
+        let text = format!("{size} {root} {origin}");
+        self.set_meta(PREDECESSOR, text.as_bytes())
+    }
+
+    /// What [`Store::set_predecessor`] kept.
+    pub fn predecessor(&self) -> Result<Option<Predecessor>, Error> {
+        let Some(bytes) = self.meta(PREDECESSOR)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut parts = text.splitn(3, ' ');
+        let size = parts.next().and_then(|size| size.parse().ok());
+        let root = parts.next().and_then(sluicegate_protocol::Digest::from_hex);
+        let origin = parts.next().map(str::to_owned);
+        Ok(size.zip(root).zip(origin).map(|((size, root), origin)| Predecessor {
+            origin,
+            size,
+            root,
+        }))
+    }
+
+    /// A small value under a name.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let sql = "SELECT value FROM meta WHERE name = ?1";
+        Ok(self.db.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?)
+    }
+
+    /// Keeps a small value under a name.
+    pub fn set_meta(&self, name: &str, value: &[u8]) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
+        self.db.prepare_cached(sql)?.execute(params![name, value])?;
+        Ok(())
+    }
+
+    /// Removes a small value.
+    pub fn forget_meta(&self, name: &str) -> Result<(), Error> {
+        self.db.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?;
+        Ok(())
+    }
+
+    /// Moves everything from the write-ahead log into the database file and empties it.
+    pub fn checkpoint_wal(&self) -> Result<(), Error> {
+        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    fn create_schema(&mut self, path: &Path) -> Result<(), Error> {
+        let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match version {
+            VERSION => Ok(()),
+            0 => {
+                let transaction = self.db.transaction()?;
+                transaction.execute_batch(include_str!("schema.sql"))?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+                Ok(transaction.commit()?)
+            }
+            newer => Err(Error::Configuration {
+                file: path.to_owned(),
+                reason: format!("the database has version {newer}, this program knows {VERSION}"),
+            }),
+        }
+    }
+}
+
+/// SQLite counts in 64-bit signed numbers; the log's indices never reach their end.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

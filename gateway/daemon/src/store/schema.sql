@@ -1,0 +1,80 @@
+-- The gateway's database. Times are milliseconds since the Unix epoch; hashes and keys are raw bytes.
+
+CREATE TABLE log (
+    id        INTEGER PRIMARY KEY,   -- 1, 2, …: the newest one is open
+    origin    TEXT NOT NULL,
+    head_size INTEGER,               -- newest checkpoint that may have been shown to anyone
+    head_note TEXT
+);
+
+CREATE TABLE device (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE reading (
+    log     INTEGER NOT NULL,
+    idx     INTEGER NOT NULL,
+    device  INTEGER NOT NULL,
+    day     INTEGER NOT NULL,        -- UTC days since the Unix epoch
+    class   TEXT NOT NULL,
+    seq     INTEGER,                 -- the device's own counter
+    payload BLOB,                    -- NULL once erased
+    PRIMARY KEY (log, idx)
+) WITHOUT ROWID;
+CREATE INDEX reading_seq ON reading (device, seq) WHERE seq IS NOT NULL;
+CREATE INDEX reading_day ON reading (device, day);
+
+-- Half of each key: the other half is derived from the credential.
+CREATE TABLE day_key (
+    device INTEGER NOT NULL,
+    day    INTEGER NOT NULL,
+    class  TEXT NOT NULL,
+    key    BLOB NOT NULL,
+    PRIMARY KEY (device, day, class)
+) WITHOUT ROWID;
+
+CREATE TABLE day (
+    log     INTEGER NOT NULL,
+    device  INTEGER NOT NULL,
+    day     INTEGER NOT NULL,
+    summary INTEGER,                 -- index of the newest summary leaf, NULL while it lacks readings
+    PRIMARY KEY (log, device, day)
+) WITHOUT ROWID;
+CREATE INDEX day_open ON day (log) WHERE summary IS NULL;
+
+-- Erasures whose entry exists or is about to, until payloads and keys are gone.
+CREATE TABLE erasure (
+    log    INTEGER NOT NULL,
+    idx    INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    day    INTEGER NOT NULL,
+    class  TEXT NOT NULL,
+    PRIMARY KEY (log, idx)
+) WITHOUT ROWID;
+
+CREATE TABLE beacon (
+    log      INTEGER NOT NULL,
+    idx      INTEGER NOT NULL,
+    ledger   TEXT NOT NULL,
+    number   INTEGER NOT NULL,
+    evidence BLOB,
+    PRIMARY KEY (log, idx)
+) WITHOUT ROWID;
+
+CREATE TABLE anchor (
+    digest   BLOB PRIMARY KEY,       -- SHA-256 of the checkpoint body
+    log      INTEGER NOT NULL,
+    size     INTEGER NOT NULL,
+    note     TEXT NOT NULL,
+    begun    INTEGER NOT NULL,
+    final    INTEGER,                -- when it became final; NULL before
+    block    INTEGER,
+    failed   TEXT,                   -- why it never will be
+    evidence BLOB
+) WITHOUT ROWID;
+CREATE INDEX anchor_size ON anchor (log, size);
+
+CREATE TABLE outbox (
+    intent INTEGER PRIMARY KEY,      -- 0: the fee budgets
+    record BLOB NOT NULL
+);
+
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
