@@ -47,3 +47,15 @@ pub(crate) fn fixed<const N: usize>(
 pub(crate) fn digest(d: &mut Decoder<'_>) -> Result<Digest, minicbor::decode::Error> {
     fixed(d).map(Digest::new)
 }
+
+/// Reads null or a value.
+pub(crate) fn nullable<'b, T>(
+    d: &mut Decoder<'b>,
+    value: impl FnOnce(&mut Decoder<'b>) -> Result<T, minicbor::decode::Error>,
+) -> Result<Option<T>, minicbor::decode::Error> {
+    if d.datatype()? == minicbor::data::Type::Null {
+        d.null()?;
+        return Ok(None);
+    }
+    value(d).map(Some)
+}

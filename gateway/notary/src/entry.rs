@@ -26,7 +26,7 @@ use sluicegate_protocol::{Digest, commitment::PSEUDONYM_LEN};
 
 use crate::{
     Error,
-    cbor::{self, array, digest, fixed},
+    cbor::{self, array, digest, fixed, nullable},
 };
 
 /// Milliseconds in a day.
@@ -321,17 +321,6 @@ fn text(d: &mut Decoder<'_>, limit: usize) -> Result<String, DecodeError> {
     } else {
         Ok(text.to_owned())
     }
-}
-
-fn nullable<'b, T>(
-    d: &mut Decoder<'b>,
-    value: impl FnOnce(&mut Decoder<'b>) -> Result<T, DecodeError>,
-) -> Result<Option<T>, DecodeError> {
-    if d.datatype()? == minicbor::data::Type::Null {
-        d.null()?;
-        return Ok(None);
-    }
-    value(d).map(Some)
 }
 
 #[cfg(test)]

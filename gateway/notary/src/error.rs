@@ -139,7 +139,9 @@ pub enum Error {
         origin: String,
     },
     /// Whoever made the evidence: a log can't name a block that is younger than its own anchor.
-    #[error("the log names block {beacon}, but its anchor is in block {anchor}, which is not later")]
+    #[error(
+        "the log names block {beacon}, but its anchor is in block {anchor}, which is not later"
+    )]
     AnchorBeforeBeacon {
         /// Number of the beacon's block.
         beacon: u64,

@@ -10,11 +10,15 @@ extern crate alloc;
 extern crate std;
 
 pub mod anchoring;
+pub mod bundle;
 mod cbor;
 pub mod entry;
 mod error;
 pub mod log;
+pub mod policy;
 pub mod proof;
 pub mod tile;
+pub mod tlog_proof;
+pub mod verify;
 
 pub use error::Error;

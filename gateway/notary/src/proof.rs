@@ -176,8 +176,7 @@ impl Position {
 
 /// Levels above the leaves of the smallest perfect tree that holds `leaves` leaves, at least one.
 fn levels(leaves: u64) -> u8 {
-    // At most 64 levels fit a byte.
-    (u64::BITS - (leaves - 1).leading_zeros()) as u8
+    u8::try_from(u64::BITS - (leaves - 1).leading_zeros()).unwrap_or(64)
 }
 
 /// Where RFC 6962 splits a range of two or more leaves: after the largest power of two below its length.
@@ -289,6 +288,7 @@ const fn path_length(needed: usize, found: usize) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
 mod tests {
     use std::vec;
 

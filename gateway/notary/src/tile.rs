@@ -70,9 +70,10 @@ impl fmt::Display for Tile {
             Kind::Entries => write!(f, "tile/entries/")?,
             Kind::Hashes(level) => write!(f, "tile/{level}/")?,
         }
-        let groups = (1..7).take_while(|group| self.index >= 1000_u64.pow(*group)).count();
-        for group in (1..=groups).rev() {
-            write!(f, "x{:03}/", self.index / 1000_u64.pow(u32::from(group as u8)) % 1000)?;
+        for thousands in (1..7).rev().map(|group| 1000_u64.pow(group)) {
+            if self.index >= thousands {
+                write!(f, "x{:03}/", self.index / thousands % 1000)?;
+            }
         }
         write!(f, "{:03}", self.index % 1000)?;
         if self.is_full() { Ok(()) } else { write!(f, ".p/{}", self.width) }
@@ -195,7 +196,7 @@ fn parse_path(path: &str) -> Option<Tile> {
     let (kind, rest) = path.strip_prefix("tile/")?.split_once('/')?;
     let kind = match kind {
         "entries" => Kind::Entries,
-        _ => Kind::Hashes(decimal(kind).filter(|level| *level < u64::from(LEVELS))? as u8),
+        _ => Kind::Hashes(u8::try_from(decimal(kind)?).ok().filter(|level| *level < LEVELS)?),
     };
     let (index, width) = match rest.split_once(".p/") {
         None => (rest, WIDTH),
