@@ -1,1 +1,40 @@
-//! x
+//! The embedded ledger: the gateway's default, with nothing installed, and the model the others are compared with.
+//!
+//! Blocks of signed transactions in a file of its own with one owner process, which serves other gateways on a local
+//! socket. Its heads are signed: it is trusted by whoever accepts its key, and proves order and integrity, not time.
+//!
+//! Guarantees: a transaction is on disk before it is answered, a block before it is shown; two signed heads never
+//! contradict each other, through any crash. Does not: know what an anchored digest means, or keep keys.
+//!
+//! - [`client`]: [`Client`] and [`Embedded`], which implement the port over the socket and in process
+//! - [`transaction`]: what an account signs
+//! - [`anchors`]: digests on the ledger and their evidence
+//! - [`owner`]: the one process that owns the file; clock and faults
+//! - [`server`]: the local socket
+//! - [`wire`]: the messages on it
+//! - [`chain`]: the state machine of blocks, accounts and events
+//! - [`record`], [`disk`]: the file
+//!
+//! Order of use: [`Owner::open`], then [`server::serve`] or [`owner::drive`] with [`Embedded::new`]; elsewhere
+//! [`Client::new`]. Shown by: `tests/`.
+#![forbid(unsafe_code)]
+
+pub mod anchors;
+pub mod chain;
+pub mod client;
+pub mod disk;
+mod error;
+pub mod owner;
+pub mod record;
+pub mod server;
+mod socket;
+mod state;
+pub mod transaction;
+mod tree;
+pub mod wire;
+
+pub use chain::{Chain, Settings};
+pub use client::{Backend, Client, Embedded};
+pub use error::Error;
+pub use owner::{Clock, Faults, ManualClock, Owner, SystemClock};
+pub use socket::Remote;
