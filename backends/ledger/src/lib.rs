@@ -7,6 +7,7 @@
 //! - [`evidence`]: the proof that an anchor or a block is on the embedded ledger
 //! - [`fees`]: the two fee budgets
 //! - [`outbox`]: the durable state machine that every transaction goes through
+//! - [`conformance`]: the rules that every backend is run against
 //! - [`cbor`]: strict decoding and the encodings of shared values
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod cbor;
+pub mod conformance;
 mod error;
 pub mod evidence;
 pub mod fees;
