@@ -187,6 +187,16 @@ pub struct BlockFacts {
 }
 
 impl BlockEvidence {
+    /// Reads the one encoding of evidence.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        cbor::decode("block evidence", bytes)
+    }
+
+    /// The encoding.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+
     /// The ledger that the head names; not believed before [`Self::verify`].
     pub fn ledger_id(&self) -> Result<LedgerId, Error> {
         let note = Note::parse(&self.head)?;
@@ -306,7 +316,7 @@ impl<C> Encode<C> for AnchorEvidence {
 impl<'b, C> Decode<'b, C> for AnchorEvidence {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, decode::Error> {
         cbor::array(d, 4)?;
-        let block = BlockEvidence::decode(d, ctx)?;
+        let block = <BlockEvidence as Decode<C>>::decode(d, ctx)?;
         let receipt = cbor::bytes(d, MAX_RECEIPT)?;
         Ok(Self { block, receipt, index: d.u64()?, path: cbor::path(d)? })
     }
