@@ -27,8 +27,8 @@ pub(crate) struct Axis {
 impl Axis {
     /// From zero or just below the smallest value to above the largest, with about four round ticks.
     pub(crate) fn fit(values: impl Iterator<Item = f64>, from_zero: bool) -> Self {
-        let (low, high) =
-            values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = values
+            .fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         let low = if from_zero { 0.0 } else { low };
         let step = round_step((high - low) / 4.0);
         let (from, to) = ((low / step).floor() * step, (high / step).ceil() * step);
@@ -57,13 +57,13 @@ fn round_step(step: f64) -> f64 {
 fn label(value: f64, step: f64) -> String {
     let digits = [1.0, 0.1, 0.01].iter().filter(|&&unit| (step / unit) % 1.0 > 1e-6).count();
     let text = format!("{value:.digits$}");
-    let (whole, rest) = text.split_once('.').map_or((text.as_str(), ""), |(w, _)| (w, &text[w.len()..]));
-    format!("{}{rest}", thousands(whole))
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    thousands(whole) + rest
 }
 
 /// A whole number with thin spaces between thousands.
-pub(crate) fn thousands(digits: &str) -> String {
-    let mut text = String::new();
+pub(crate) fn thousands(number: impl ToString) -> String {
+    let (digits, mut text) = (number.to_string(), String::new());
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push('\u{202f}');

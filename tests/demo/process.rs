@@ -7,6 +7,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::net::UnixStream,
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -79,7 +80,7 @@ impl Process {
     pub(crate) fn stop(mut self, limit: Duration) -> Result<Duration> {
         let asked = Instant::now();
         let sent = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        sent.map_err(Into::into).doing(self.name)?;
+        sent.map_err(io::Error::from).doing(self.name)?;
         self.wait_end(limit)?;
         Ok(asked.elapsed())
     }
