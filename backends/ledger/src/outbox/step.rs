@@ -267,10 +267,12 @@ impl Outbox {
         let Some(intent) = self.intents.get_mut(&key) else { return };
         let Some((nonce, account)) = intent.record.nonce().zip(intent.account) else { return };
         let Pending { newest, older } = intent.pending;
-        if newest || older {
-            (intent.dead_rounds, intent.rejected) = (0, None);
-        } else if account.final_nonce > nonce {
+        if account.final_nonce > nonce {
             return self.dead(now, key);
+        }
+        intent.dead_rounds = 0;
+        if newest || older {
+            intent.rejected = None;
         } else if let Some(error) = intent.rejected.take() {
             return self.fail(key, error);
         } else if account.next_nonce > nonce {

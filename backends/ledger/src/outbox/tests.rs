@@ -34,9 +34,9 @@ enum Fault {
     FeeTooLow,
     /// Somebody else who holds the key uses the nonce.
     Foreign,
-    /// The newest block is taken back, its transactions return to the pool.
+    /// All blocks that are not final are taken back; whatever was ever submitted comes back to the pool.
     Reorg,
-    /// The newest block is taken back, its transactions are forgotten.
+    /// All blocks that are not final are taken back, their transactions are forgotten.
     ReorgDrop,
 }
 
@@ -58,12 +58,17 @@ struct Landed {
     digest: Digest,
 }
 
-/// A ledger whose blocks are final when the next one is there.
+/// Blocks on top that make a block of the model final.
+const DEPTH: usize = 3;
+
+/// A ledger with reorgs.
 #[derive(Debug, Default)]
 struct Model {
     blocks: Vec<Vec<Landed>>,
     finalised: usize,
     pool: BTreeMap<u64, (Landed, u128)>,
+    /// Everything that ever left the gateway: anybody may submit it again.
+    ever: Vec<Landed>,
     base_fee: u128,
     balance: u128,
     foreign: u8,
@@ -98,22 +103,21 @@ impl Model {
 
     fn produce(&mut self) {
         let mut next = self.nonce_after(self.blocks.len());
+        self.pool.retain(|nonce, _| *nonce >= next);
         let mut block = vec![];
         while let Some((landed, _)) = self.pool.remove(&next) {
             block.push(landed);
             next += 1;
         }
-        self.finalised = self.finalised.max(self.blocks.len());
         self.blocks.push(block);
+        self.finalised = self.finalised.max(self.blocks.len().saturating_sub(DEPTH));
     }
 
     fn reorg(&mut self, keep: bool) {
-        if self.blocks.len() <= self.finalised {
-            return;
-        }
-        for landed in self.blocks.pop().unwrap() {
-            if keep {
-                self.pool.insert(landed.nonce, (landed, self.base_fee));
+        self.blocks.truncate(self.finalised.max(1));
+        if keep {
+            for landed in &self.ever {
+                self.pool.insert(landed.nonce, (landed.clone(), self.base_fee));
             }
         }
     }
@@ -129,6 +133,9 @@ impl Model {
 
     fn submit(&mut self, signed: &Signed) -> Result<(), Error> {
         let next = self.nonce_after(self.blocks.len());
+        let digest = Digest::from_slice(&signed.bytes).unwrap();
+        let landed = Landed { id: signed.id, nonce: signed.nonce, digest };
+        self.ever.push(landed.clone());
         if self.find(|landed| landed.id == signed.id).is_some() {
             return Ok(());
         }
@@ -149,8 +156,6 @@ impl Model {
                 return Err(Error::FeeTooLow { needed: fee.saturating_add(1) });
             }
         }
-        let digest = Digest::from_slice(&signed.bytes).unwrap();
-        let landed = Landed { id: signed.id, nonce: signed.nonce, digest };
         self.pool.insert(signed.nonce, (landed, signed.fee));
         Ok(())
     }
@@ -388,6 +393,23 @@ fn two_power_cuts_with_two_intents_pay_once() {
     }
 }
 
+#[test]
+fn a_foreign_transaction_that_a_reorg_takes_back_pays_once() {
+    for (foreign, reorg) in (0..16).flat_map(|first| (first + 1..40).map(move |n| (first, n))) {
+        let mut world = World::new(1);
+        let mut calls = 0;
+        world.run(None, || {
+            calls += 1;
+            match calls {
+                _ if calls == foreign + 1 => Fault::Foreign,
+                _ if calls == reorg + 1 => Fault::Reorg,
+                _ => Fault::None,
+            }
+        });
+        world.assert_paid_once(&format!("foreign at {foreign}, reorg at {reorg}"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
@@ -429,7 +451,7 @@ fn an_anchor_that_is_there_is_adopted() {
     world.model.blocks.push(vec![Landed { id: TransactionId(digest), nonce: 0, digest }]);
     drain(&mut world, &mut outbox);
     assert!(matches!(world.notices[..], [News::Seen { .. }]));
-    world.model.produce();
+    (0..DEPTH).for_each(|_| world.model.produce());
     world.now += SETTINGS.poll_ms;
     outbox.handle(world.now, Input::Tick);
     drain(&mut world, &mut outbox);
@@ -580,6 +602,27 @@ fn a_lost_record_leaves_no_gap_in_the_nonces() {
     world.store.insert(7, Record { request, class, attempts }.to_bytes());
     assert!(world.run(None, || Fault::None));
     world.assert_paid_once("gap");
+}
+
+#[test]
+fn nothing_is_submitted_before_its_record_is_durable() {
+    let (mut world, mut outbox) = single();
+    let mut unanswered = None;
+    while let Some(output) = outbox.poll_output() {
+        assert_eq!(unanswered, None, "an output of the intent follows its unfinished record");
+        if let Output::Persist { write, puts, .. } = &output
+            && puts.iter().any(|(key, _)| *key == BUDGETS_KEY)
+        {
+            unanswered = Some(*write);
+        } else if let Some(input) = world.carry_out(output, &mut || Fault::None) {
+            outbox.handle(world.now, input);
+        }
+        outbox.handle(world.now + DAY_MS, Input::Tick);
+        outbox.handle(world.now + DAY_MS, Input::Moved);
+    }
+    outbox.handle(0, Input::Persisted(unanswered.unwrap()));
+    let next = outbox.poll_output();
+    assert!(matches!(next, Some(Output::Call { call: Call::Submit(_), .. })), "{next:?}");
 }
 
 #[test]
