@@ -8,12 +8,16 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 
+pub use embedded::{
+    Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
+};
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
-pub use notary::{entry, multi_inclusion, tile_entries, tile_path};
+pub use notary::{bundle, entry, multi_inclusion, policy, tile_entries, tile_path, tlog_proof};
 pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
 
 /// A target: whether its decoder accepts the bytes.
@@ -22,16 +26,24 @@ pub type Target = fn(&[u8]) -> bool;
 /// Every target by name, in alphabetical order.
 pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
+    ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("consistency", consistency),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
     ("inclusion", inclusion),
+    ("ledger_answer", ledger_answer),
+    ("ledger_file", ledger_file),
+    ("ledger_question", ledger_question),
+    ("ledger_record", ledger_record),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),
+    ("policy", policy),
     ("tile_entries", tile_entries),
     ("tile_path", tile_path),
+    ("tlog_proof", tlog_proof),
+    ("transaction", transaction),
     ("verifier_key", verifier_key),
 ];
 
