@@ -91,6 +91,11 @@ impl<'a> Policy<'a> {
         self.ledgers.iter().filter(move |key| key.name() == name)
     }
 
+    /// The keys of all embedded ledgers, in order.
+    pub fn all_ledgers(&self) -> &[VerifierKey<'a>] {
+        &self.ledgers
+    }
+
     /// Its witnesses, in order.
     pub fn witnesses(&self) -> &[Witness<'a>] {
         &self.witnesses
