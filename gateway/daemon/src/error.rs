@@ -58,6 +58,9 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The gateway is being stopped.
+    #[error("the gateway is stopping")]
+    Stopping,
     /// An argument of the command line is wrong.
     #[error("{0}")]
     Usage(String),

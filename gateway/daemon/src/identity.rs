@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// Key material of one gateway's log.
 #[derive(Clone)]
 pub struct Identity {
-    signing: SigningKey,
+    secret: Zeroizing<[u8; 32]>,
     pseudonyms: Zeroizing<[u8; 32]>,
     salts: Zeroizing<[u8; 32]>,
 }
@@ -24,28 +24,23 @@ pub struct Identity {
 impl Identity {
     /// Derives all keys from the 32 bytes of the log's credential.
     pub fn new(secret: &[u8; 32]) -> Self {
-        let derive = |label: &[u8]| {
-            let mut key = Zeroizing::new([0; 32]);
-            // HKDF-SHA256 can't run out of output at 32 bytes.
-            let _ = Hkdf::<Sha256>::new(None, secret).expand(label, &mut *key);
-            key
-        };
         Self {
-            signing: SigningKey::from_bytes(&derive(b"sluicegate/log/signing/v1")),
-            pseudonyms: derive(b"sluicegate/log/pseudonyms/v1"),
-            salts: derive(b"sluicegate/log/salts/v1"),
+            pseudonyms: derive(secret, &[b"sluicegate/log/pseudonyms/v1"]),
+            salts: derive(secret, &[b"sluicegate/log/salts/v1"]),
+            secret: Zeroizing::new(*secret),
         }
     }
 
-    /// Signs checkpoints.
-    pub const fn signing_key(&self) -> &SigningKey {
-        &self.signing
+    /// Signs the checkpoints of this origin; every origin has a key of its own.
+    pub fn signing_key(&self, origin: &str) -> SigningKey {
+        let label = [b"sluicegate/log/signing/v1\0", origin.as_bytes()];
+        SigningKey::from_bytes(&derive(&self.secret, &label))
     }
 
     /// What a verifier's policy names: the log's key under this origin.
     pub fn verifier_key(&self, origin: &str) -> Result<String, sluicegate_protocol::Error> {
-        let key = VerifierKey::new(origin, KeyKind::Note, self.signing.verifying_key())?;
-        Ok(key.to_string())
+        let key = self.signing_key(origin).verifying_key();
+        Ok(VerifierKey::new(origin, KeyKind::Note, key)?.to_string())
     }
 
     /// Derives pseudonyms.
@@ -69,4 +64,11 @@ impl Identity {
     pub fn day_key(&self, stored: &[u8; 32]) -> [u8; 32] {
         day_key(&self.salts, stored)
     }
+}
+
+fn derive(secret: &[u8; 32], label: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    // HKDF-SHA256 can't run out of output at 32 bytes.
+    let _ = Hkdf::<Sha256>::new(None, secret).expand_multi_info(label, &mut *key);
+    key
 }

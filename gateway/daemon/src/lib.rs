@@ -4,14 +4,32 @@
 //! the protocol crates ask for, in order: persist, then send. Does not: decide anything that a protocol crate could.
 //!
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
+//! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
+//!   [`socket`] (local programs), [`gateway`] (wiring)
+//! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
+pub mod anchorer;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod credentials;
+pub mod desk;
 pub mod disk;
 pub mod effects;
 mod error;
+pub mod feed;
 pub mod files;
+pub mod gateway;
 pub mod identity;
+pub mod keeper;
+pub mod prove;
 pub mod recorder;
+pub mod report;
+pub mod setup;
+pub mod socket;
 pub mod store;
+pub mod time;
+pub mod verify;
+pub mod wire;
 
 pub use error::Error;

@@ -19,6 +19,7 @@ use sluicegate_notary::{
 use sluicegate_protocol::{Checkpoint, note::Note};
 
 pub use self::recover::Alarm;
+pub(crate) use self::recover::{LOGS, RESTORED, origin_of};
 use crate::{
     Error,
     disk::Disk,
@@ -156,6 +157,11 @@ impl<D: Disk> Recorder<D> {
         self.log.next_deadline()
     }
 
+    /// Lets go of the database; only opening anew may follow.
+    pub fn close(&mut self) {
+        self.store.close();
+    }
+
     /// The database.
     pub const fn store(&self) -> &Store {
         &self.store
@@ -243,7 +249,7 @@ fn settings(plan: &Plan, origin: &str, previous: Option<Predecessor>) -> Setting
     Settings {
         origin: origin.to_owned(),
         previous,
-        signing_key: plan.identity.signing_key().clone(),
+        signing_key: plan.identity.signing_key(origin),
         pseudonym_key: plan.identity.pseudonym_key(),
         salt_key: plan.identity.salt_key(),
         commit_delay_ms: plan.commit_delay_ms,

@@ -34,7 +34,7 @@ pub(super) struct Recovered<D> {
 }
 
 /// Where the logs of a gateway lie.
-const LOGS: &str = "log";
+pub(crate) const LOGS: &str = "log";
 
 /// `meta` name under which a declared restore waits for the next start.
 pub(crate) const RESTORED: &str = "restored";
@@ -195,7 +195,12 @@ fn device_of(entry: &Entry, plan: &Plan) -> Option<String> {
 }
 
 fn origin(plan: &Plan, number: u32) -> String {
-    if number == 1 { plan.origin.clone() } else { format!("{}/{number}", plan.origin) }
+    origin_of(&plan.origin, number)
+}
+
+/// Origin of the log with this number: the configured one, with the number behind it from the second on.
+pub(crate) fn origin_of(first: &str, number: u32) -> String {
+    if number == 1 { first.to_owned() } else { format!("{first}/{number}") }
 }
 
 fn folder(number: u32) -> String {

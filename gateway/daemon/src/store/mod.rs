@@ -10,9 +10,9 @@ mod anchors;
 mod outbox;
 pub(crate) mod readings;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use sluicegate_notary::entry::Predecessor;
 
 pub use self::{
@@ -23,6 +23,9 @@ use crate::Error;
 
 /// `user_version` of this schema.
 const VERSION: i64 = 1;
+
+/// How long to wait for another process to let go of the file.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// `meta` name of what a new log says of the one before.
 pub(crate) const PREDECESSOR: &str = "predecessor";
@@ -48,6 +51,17 @@ pub struct OpenLog {
 impl Store {
     /// Opens or creates the database; `vfs` names another file layer than the operating system's.
     pub fn open(path: &Path, vfs: Option<&str>) -> Result<Self, Error> {
+        Self::open_file(path, vfs).map_err(|error| match error {
+            Error::Database(cause)
+                if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) =>
+            {
+                Error::InUse(path.to_owned())
+            }
+            other => other,
+        })
+    }
+
+    fn open_file(path: &Path, vfs: Option<&str>) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -55,6 +69,7 @@ impl Store {
             None => Connection::open_with_flags(path, flags)?,
             Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
         };
+        db.busy_timeout(BUSY)?;
         // One owner process: no other may open the file while it runs.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -63,6 +78,13 @@ impl Store {
         let mut store = Self { db, log: 0 };
         store.create_schema(path)?;
         Ok(store)
+    }
+
+    /// Closes the file; the store is empty and in memory from then on.
+    pub fn close(&mut self) {
+        if let Ok(nothing) = Connection::open_in_memory() {
+            self.db = nothing;
+        }
     }
 
     /// The newest log, if there is one.

@@ -1,0 +1,295 @@
+//! The anchorer: brings checkpoints to the ledger and keeps what proves it.
+//!
+//! Guarantees: an anchor is in the database before the outbox hears of it, the outbox's records before anything is
+//! submitted (I1), and it counts only when it is final and its evidence is kept. Before the first anchor after a start
+//! the newest own anchor on the ledger is compared with the store: one that the store does not know means that this is an
+//! old copy, and a log with a new origin begins (design §5). Does not: hold up readings; a ledger that is away for weeks
+//! costs only freshness, and the status says how much.
+//!
+//! Specification: `specs/notary.md` §2, design §4.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use sluicegate_ledger::{
+    Anchors, Error as LedgerError, Request,
+    fees::Class,
+    outbox::{self, Call, Input, News, Notice, Outbox, Output, Record},
+};
+use sluicegate_notary::{anchoring::UnderWay, entry::Beacon};
+use sluicegate_protocol::Digest;
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    Error,
+    clock::Clock,
+    desk::Desk,
+    effects::Effects,
+    keeper::Keeper,
+    recorder::{Alarm, checkpoint_of},
+};
+
+/// Longest sleep, so that finality and a returned ledger are noticed.
+const NAP: Duration = Duration::from_secs(1);
+
+/// Whether the ledger answered last time, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It answered.
+    Reachable,
+    /// Nothing was asked yet.
+    Unknown,
+    /// It did not answer, for this reason.
+    Unreachable(String),
+}
+
+/// Brings anchors to one ledger.
+pub struct Anchorer {
+    keeper: Keeper,
+    ledger: Arc<dyn Anchors>,
+    outbox: Outbox,
+    clock: Clock,
+    effects: Effects,
+    reach: watch::Sender<Reach>,
+    compared: bool,
+    /// Anchors that are final and lack their evidence, with their blocks.
+    unproven: BTreeMap<Digest, u64>,
+}
+
+impl Anchorer {
+    /// Goes on with what the outbox kept.
+    pub async fn new(
+        keeper: Keeper,
+        ledger: Arc<dyn Anchors>,
+        settings: outbox::Settings,
+        clock: Clock,
+        effects: Effects,
+    ) -> Result<(Self, watch::Receiver<Reach>), Error> {
+        let records = keeper.insist(|desk, _| desk.recorder.store().outbox()).await?;
+        let (outbox, unread) = Outbox::restore(settings, records);
+        for (intent, error) in unread {
+            let alarm =
+                Alarm(format!("outbox record {intent} can't be read and is left out: {error}"));
+            keeper.call(move |desk, _| desk.alarm(alarm)).await;
+        }
+        let (reach, watched) = watch::channel(Reach::Unknown);
+        let unproven = BTreeMap::new();
+        let compared = false;
+        let anchorer = Self { keeper, ledger, outbox, clock, effects, reach, compared, unproven };
+        Ok((anchorer, watched))
+    }
+
+    /// Works until the keeper stops.
+    pub async fn run(mut self) {
+        loop {
+            match self.turn().await {
+                Ok(()) => {}
+                Err(Error::Stopping) => return,
+                Err(Error::Ledger(error)) => self.unreachable(&error),
+                Err(error) => tracing::error!(%error, "anchoring failed and is tried again"),
+            }
+            let now = self.clock.now().monotonic_ms;
+            let nap = self.outbox.next_deadline().map_or(NAP, |deadline| {
+                Duration::from_millis(deadline.saturating_sub(now).max(10)).min(NAP)
+            });
+            let _ = timeout(nap, self.keeper.grown()).await;
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        if !self.compared {
+            self.compare().await?;
+            self.resume().await?;
+            self.compared = true;
+        }
+        let due = self.keeper.insist(|desk, now| Ok(desk.anchoring.due(now.monotonic_ms))).await?;
+        if due {
+            self.begin().await?;
+        }
+        let now = self.clock.now().monotonic_ms;
+        self.outbox.handle(now, Input::Tick);
+        self.drain().await?;
+        self.prove().await
+    }
+
+    /// Is the ledger ahead of the store?
+    async fn compare(&self) -> Result<(), Error> {
+        let newest = self.ledger.newest().await?;
+        self.reachable();
+        let Some(newest) = newest else { return Ok(()) };
+        let digest = newest.digest;
+        let known = self.keeper.insist(move |desk, _| desk.recorder.store().anchor(&digest));
+        if known.await?.is_some() {
+            return Ok(());
+        }
+        let reason = format!(
+            "the ledger holds an anchor of this account that the store does not know ({digest}): \
+             the state is an old copy, or another gateway uses the same account"
+        );
+        self.keeper.insist(move |desk, _| desk.begin_new_log(&reason)).await
+    }
+
+    /// Hands the anchor that was under way to the outbox again; it is the same intent if it is still there.
+    async fn resume(&mut self) -> Result<(), Error> {
+        let under_way = self.keeper.insist(|desk, _| Ok(desk.anchoring.under_way())).await?;
+        if let Some(anchor) = under_way {
+            self.enqueue(anchor.digest)?;
+        }
+        Ok(())
+    }
+
+    /// Beacon, checkpoint, record, outbox.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let block = self.ledger.head().await?.finalised;
+        self.reachable();
+        let ledger = self.ledger.description().ledger.as_str().to_owned();
+        let beacon = Beacon { ledger, number: block.number, hash: block.hash };
+        let append = move |desk: &mut Desk, now| {
+            desk.recorder.append_beacon(now, beacon.clone());
+            Ok(())
+        };
+        self.keeper.insist(append).await?;
+        let (size, note) = self.keeper.checkpoint().await?;
+        let digest = checkpoint_of(&note)?.digest();
+        let begun = self.keeper.insist(move |desk, now| {
+            desk.recorder.store().begin_anchor(&digest, size, &note, now.wall.ms)?;
+            desk.anchoring.started(now.monotonic_ms, UnderWay { digest, size });
+            Ok(())
+        });
+        begun.await?;
+        tracing::info!(size, %digest, "anchoring");
+        self.enqueue(digest)
+    }
+
+    fn enqueue(&mut self, digest: Digest) -> Result<(), Error> {
+        let now = self.clock.now().monotonic_ms;
+        self.outbox.enqueue(now, Request::Anchor(digest), Class::Routine)?;
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> Result<(), Error> {
+        while let Some(output) = self.outbox.poll_output() {
+            match output {
+                Output::Persist { write, puts, deletes } => {
+                    self.persist(write, puts, deletes).await?
+                }
+                Output::Call { ticket, call } => self.call(ticket, call).await,
+                Output::Notify(notice) => self.notice(notice).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn persist(
+        &mut self,
+        write: u64,
+        puts: Vec<(u64, Vec<u8>)>,
+        deletes: Vec<u64>,
+    ) -> Result<(), Error> {
+        let signed: Vec<_> = puts
+            .iter()
+            .filter_map(|(_, bytes)| Record::decode(bytes).ok())
+            .flat_map(|record| record.attempts)
+            .map(|attempt| attempt.id.0)
+            .collect();
+        let write_records =
+            move |desk: &mut Desk, _| desk.recorder.store_mut().write_outbox(&puts, &deletes);
+        self.keeper.insist(write_records).await?;
+        signed.iter().for_each(|id| self.effects.durable_submission(id));
+        self.outbox.handle(self.clock.now().monotonic_ms, Input::Persisted(write));
+        Ok(())
+    }
+
+    async fn call(&mut self, ticket: u64, call: Call) {
+        if let Call::Submit(signed) = &call {
+            self.effects.sent_submission(&signed.id.0);
+        }
+        let result = outbox::perform(&*self.ledger, &call).await;
+        match &result {
+            Err(error @ (LedgerError::Unreachable(_) | LedgerError::Unavailable(_))) => {
+                self.unreachable(error);
+            }
+            _ => self.reachable(),
+        }
+        let now = self.clock.now().monotonic_ms;
+        self.outbox.handle(now, Input::Answer { ticket, result });
+    }
+
+    async fn notice(
+        &mut self,
+        Notice { request: Request::Anchor(digest), news, .. }: Notice,
+    ) -> Result<(), Error> {
+        match news {
+            News::Final { block, .. } => {
+                self.unproven.insert(digest, block.number);
+            }
+            News::Failed(error) => {
+                let reason = error.to_string();
+                let failed = self.keeper.insist(move |desk, now| {
+                    desk.recorder.store().fail_anchor(&digest, &reason)?;
+                    desk.anchoring.failed(now.monotonic_ms, &digest);
+                    desk.alarm(Alarm(format!("the anchor {digest} failed: {reason}")));
+                    Ok(())
+                });
+                failed.await?;
+            }
+            News::Blocked(error) => {
+                let alarm = Alarm(format!("the anchor {digest} waits: {error}"));
+                self.keeper.call(move |desk, _| desk.alarm(alarm)).await;
+            }
+            News::Retracted => {
+                tracing::warn!(%digest, "a reorg took the anchor back; it is submitted again");
+            }
+            News::Seen { block, .. } => {
+                tracing::info!(%digest, block = block.number, "anchor seen")
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches evidence of final anchors and of beacons, and keeps it.
+    async fn prove(&mut self) -> Result<(), Error> {
+        while let Some((digest, block)) = self.unproven.first_key_value().map(|(d, b)| (*d, *b)) {
+            let evidence = self.ledger.anchor_evidence(&digest).await?.to_bytes();
+            let kept = self.keeper.insist(move |desk, now| {
+                let store = desk.recorder.store();
+                store.finish_anchor(&digest, block, Some(&evidence), now.wall.ms)?;
+                desk.anchoring.finalised(&digest);
+                Ok(())
+            });
+            kept.await?;
+            self.unproven.remove(&digest);
+            tracing::info!(%digest, block, "anchored");
+        }
+        let beacons = self.keeper.insist(|desk, _| desk.recorder.store().unproven_beacons());
+        for (index, number) in beacons.await? {
+            let evidence = self.ledger.block_evidence(number).await?.to_bytes();
+            let keep =
+                move |desk: &mut Desk, _| desk.recorder.store().prove_beacon(index, &evidence);
+            self.keeper.insist(keep).await?;
+        }
+        Ok(())
+    }
+
+    fn reachable(&self) {
+        self.reach.send_if_modified(|reach| {
+            let changed = *reach != Reach::Reachable;
+            if changed {
+                tracing::info!("the ledger answers");
+            }
+            *reach = Reach::Reachable;
+            changed
+        });
+    }
+
+    fn unreachable(&self, error: &LedgerError) {
+        let now = Reach::Unreachable(error.to_string());
+        self.reach.send_if_modified(|reach| {
+            let changed = *reach != now;
+            if changed {
+                tracing::warn!(%error, "the ledger can't be used; readings go on, anchors wait");
+            }
+            *reach = now;
+            changed
+        });
+    }
+}

@@ -1,0 +1,306 @@
+//! What the keeper's thread owns: the recorder, the state of anchoring, alarms, and who waits for what.
+//!
+//! Guarantees: a waiting reading or wish is answered exactly once. Does not: own a thread; [`crate::keeper`] does.
+
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+
+use sluicegate_notary::{
+    anchoring::{Anchoring, Cadence, Growth, UnderWay},
+    entry::{Body, Entry, Timestamp},
+    log::{Now, Submission, SubmitError, Ticket},
+};
+
+use crate::{
+    Error,
+    clock::Clock,
+    config::Retention,
+    credentials,
+    disk::{Disk, Folder},
+    effects::Effects,
+    keeper::{CheckpointReply, Refusal, Reply},
+    recorder::{Alarm, Event, Plan, RESTORED, Recorder},
+    store::AnchorState,
+};
+
+/// What the desk is made for.
+pub struct Setup {
+    /// Folder of everything durable.
+    pub state: PathBuf,
+    /// The log.
+    pub plan: Plan,
+    /// When to anchor.
+    pub cadence: Cadence,
+    /// How long payloads live, by class.
+    pub retention: BTreeMap<String, Retention>,
+    /// How often the folder is brought up to date for readers of its tiles, in milliseconds.
+    pub publish_interval_ms: u64,
+    /// Notes effects.
+    pub effects: Effects,
+    /// The process's clocks.
+    pub clock: Clock,
+}
+
+/// The open store and everything about it that lives in memory.
+pub struct Desk {
+    /// Log, files, database.
+    pub recorder: Recorder<Folder>,
+    /// When the next anchor is due.
+    pub anchoring: Anchoring,
+    setup: Setup,
+    disk: Rc<Folder>,
+    growth: Growth,
+    alarms: Vec<Alarm>,
+    waiting: BTreeMap<Ticket, Reply>,
+    wishes: Vec<CheckpointReply>,
+    next_ticket: Ticket,
+    next_timer_ms: u64,
+    next_publish_ms: u64,
+    next_sweep_ms: u64,
+}
+
+/// Most alarms that are remembered.
+const MAX_ALARMS: usize = 100;
+
+/// Anchors that are looked through at the start.
+const RECENT_ANCHORS: u32 = 100;
+
+/// Bytes of the disk that are not counted as buffer.
+const RESERVE: u64 = 64 << 20;
+
+/// How often ended days are looked for.
+const TIMER_MS: u64 = 10_000;
+
+/// How often expired payloads are looked for.
+const SWEEP_MS: u64 = 600_000;
+
+impl Desk {
+    /// Opens the store.
+    pub fn open(setup: Setup) -> Result<Self, Error> {
+        let disk = Rc::new(Folder::new(&setup.state));
+        let now = setup.clock.now();
+        let (recorder, alarms) = open_recorder(&disk, &setup, now)?;
+        let anchoring = resume_anchoring(&recorder, setup.cadence)?;
+        let mut desk = Self {
+            recorder,
+            anchoring,
+            disk,
+            growth: Growth::new(now.monotonic_ms),
+            alarms: Vec::new(),
+            waiting: BTreeMap::new(),
+            wishes: Vec::new(),
+            next_ticket: 0,
+            next_timer_ms: 0,
+            next_publish_ms: now.monotonic_ms.saturating_add(setup.publish_interval_ms),
+            next_sweep_ms: 0,
+            setup,
+        };
+        alarms.into_iter().for_each(|alarm| desk.alarm(alarm));
+        Ok(desk)
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        self.setup.clock.now()
+    }
+
+    /// Tells the administrator, in the log and in the status.
+    pub fn alarm(&mut self, alarm: Alarm) {
+        tracing::error!(alarm = %alarm, "alarm");
+        if self.alarms.len() >= MAX_ALARMS {
+            self.alarms.remove(0);
+        }
+        self.alarms.push(alarm);
+    }
+
+    /// What an administrator must know, oldest first.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// Hours until the disk is full at the present rate; `None` while nothing grows.
+    pub fn hours_left(&mut self) -> Option<u64> {
+        let free = self.disk.free().ok()?.saturating_sub(RESERVE);
+        let now = self.now().monotonic_ms;
+        self.growth.hours_left(now, free)
+    }
+
+    pub(crate) fn submit(&mut self, now: Now, submission: Submission, reply: Reply) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        match self.recorder.submit(now, Submission { ticket, ..submission }) {
+            Ok(()) => drop(self.waiting.insert(ticket, reply)),
+            Err(SubmitError::Refused(sluicegate_notary::Error::Busy { .. })) => {
+                let _ = reply.send(Err(Refusal::Busy));
+            }
+            Err(SubmitError::Refused(rule)) => drop(reply.send(Err(Refusal::Rule(rule)))),
+            Err(SubmitError::Store(error)) => {
+                tracing::error!(%error, "a reading could not be looked up");
+                let _ = reply.send(Err(Refusal::Store));
+            }
+        }
+    }
+
+    pub(crate) fn want_checkpoint(&mut self, reply: CheckpointReply) {
+        self.wishes.push(reply);
+        self.recorder.want_checkpoint();
+    }
+
+    /// A checkpoint over all that is logged or waits, durable and free to be shown.
+    pub fn fresh_checkpoint(&mut self) -> Result<(u64, String), Error> {
+        let (wish, mut published) = tokio::sync::oneshot::channel();
+        self.want_checkpoint(wish);
+        self.drive()?;
+        published.try_recv().map_err(|_| Error::Damaged("the log gave no checkpoint".to_owned()))
+    }
+
+    /// Time until the next commit is due.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        let deadline = self.recorder.next_deadline()?;
+        let left = deadline.saturating_sub(self.setup.clock.now().monotonic_ms);
+        Some(Duration::from_millis(left))
+    }
+
+    /// Ended days, expired payloads, publishing.
+    pub(crate) fn handle_timers(&mut self) {
+        let now = self.now();
+        if now.monotonic_ms >= self.next_timer_ms {
+            self.next_timer_ms = now.monotonic_ms + TIMER_MS;
+            self.recorder.handle_timer(now);
+        }
+        if now.monotonic_ms >= self.next_sweep_ms {
+            self.next_sweep_ms = now.monotonic_ms + SWEEP_MS;
+            self.sweep(now);
+        }
+        if now.monotonic_ms >= self.next_publish_ms {
+            self.next_publish_ms = now.monotonic_ms + self.setup.publish_interval_ms;
+            self.recorder.want_checkpoint();
+        }
+    }
+
+    /// Does what is due; tells whether the log grew.
+    pub(crate) fn drive(&mut self) -> Result<bool, Error> {
+        let now = self.now();
+        let events = self.recorder.drive(now)?;
+        let grown = events.iter().any(|event| matches!(event, Event::Acknowledged(_)));
+        for event in events {
+            self.tell(now, event)?;
+        }
+        Ok(grown)
+    }
+
+    /// Answers everything that waits: come again.
+    pub(crate) fn fail_waiting(&mut self) {
+        for (_, reply) in std::mem::take(&mut self.waiting) {
+            let _ = reply.send(Err(Refusal::Store));
+        }
+        self.wishes.clear();
+    }
+
+    /// Opens the store anew, after `error` or because it must begin a new log.
+    pub(crate) fn reopen(&mut self, error: &Error) -> Result<(), Error> {
+        let now = self.now();
+        // The database has one owner: the old connection goes first.
+        self.recorder.close();
+        let (recorder, alarms) = open_recorder(&self.disk, &self.setup, now)?;
+        self.anchoring = resume_anchoring(&recorder, self.setup.cadence)?;
+        self.recorder = recorder;
+        self.alarm(Alarm(format!("the store failed and was opened again: {error}")));
+        alarms.into_iter().for_each(|alarm| self.alarm(alarm));
+        Ok(())
+    }
+
+    /// Begins a log with a new origin, because somebody may have seen more of this one than is left here.
+    pub fn begin_new_log(&mut self, reason: &str) -> Result<(), Error> {
+        self.recorder.store().set_meta(RESTORED, reason.as_bytes())?;
+        self.fail_waiting();
+        self.reopen(&Error::Damaged(reason.to_owned()))
+    }
+
+    /// Keeps that this is a restored backup: the next start begins a log with a new origin.
+    pub fn declare_restored(&self) -> Result<(), Error> {
+        self.recorder.store().set_meta(RESTORED, b"declared")
+    }
+
+    /// Commits, publishes and closes.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        self.recorder.want_checkpoint();
+        self.drive()?;
+        self.fail_waiting();
+        self.recorder.store().checkpoint_wal()
+    }
+
+    fn tell(&mut self, now: Now, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Acknowledged(acknowledgement) => {
+                if !acknowledgement.repeated {
+                    self.anchoring.appended(now.wall);
+                }
+                if let Some(reply) = self.waiting.remove(&acknowledgement.ticket) {
+                    let _ = reply.send(Ok(acknowledgement));
+                }
+            }
+            Event::Grown(bytes) => self.growth.add(now.monotonic_ms, bytes),
+            Event::Published { size, note } => {
+                self.recorder.publish(size, &note)?;
+                for wish in self.wishes.drain(..) {
+                    let _ = wish.send((size, note.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Only a synchronised clock erases: a wrong one would erase too early.
+    fn sweep(&mut self, now: Now) {
+        if !now.wall.synchronised {
+            return;
+        }
+        for (class, retention) in &self.setup.retention {
+            let before = now.wall.day().saturating_sub(retention.keep_days);
+            match self.recorder.erase_expired(now, class, before) {
+                Ok(0) => {}
+                Ok(days) => tracing::info!(class, days, "erasing expired payloads"),
+                Err(error) => tracing::error!(%error, class, "expired payloads can't be found"),
+            }
+        }
+    }
+}
+
+fn open_recorder(
+    disk: &Rc<Folder>,
+    setup: &Setup,
+    now: Now,
+) -> Result<(Recorder<Folder>, Vec<Alarm>), Error> {
+    let entropy = Box::new(|| {
+        // Without randomness there are no salts; nothing may be logged then.
+        credentials::random().expect("the operating system gives random bytes")
+    });
+    let effects = setup.effects.share()?;
+    Recorder::open(disk.clone(), setup.plan.clone(), now, entropy, effects)
+}
+
+/// What is anchored, what is under way, and the oldest leaf that waits.
+fn resume_anchoring(recorder: &Recorder<Folder>, cadence: Cadence) -> Result<Anchoring, Error> {
+    let anchors = recorder.store().anchors(RECENT_ANCHORS)?;
+    let is_final = |state: &AnchorState| matches!(state, AnchorState::Final { .. });
+    let anchored = anchors.iter().find(|anchor| is_final(&anchor.state));
+    let anchored = anchored.map_or(0, |anchor| anchor.size);
+    let mut anchoring = Anchoring::new(cadence, anchored, oldest_reading(recorder, anchored)?);
+    let under_way = anchors.iter().find(|anchor| anchor.state == AnchorState::UnderWay);
+    if let Some(anchor) = under_way.filter(|anchor| anchor.size > anchored) {
+        anchoring.resumed(UnderWay { digest: anchor.digest, size: anchor.size });
+    }
+    Ok(anchoring)
+}
+
+/// Time of the first reading from leaf `from` on.
+fn oldest_reading(recorder: &Recorder<Folder>, from: u64) -> Result<Option<Timestamp>, Error> {
+    let files = recorder.files();
+    for index in from..files.size() {
+        let entry = Entry::decode(&files.entry(index)?)?;
+        if matches!(entry.body, Body::Reading(_)) {
+            return Ok(Some(entry.time));
+        }
+    }
+    Ok(None)
+}

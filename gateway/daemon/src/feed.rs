@@ -1,0 +1,238 @@
+//! The feeder: readings from a CSV file or a pipe to the gateway, as a device would send them.
+//!
+//! Guarantees: a row counts only when the gateway acknowledged it; what was not is sent again after the gateway came
+//! back, under the same sequence number, so that it is logged once (I6). Values are taken over digit by digit.
+//! Does not: keep anything between two runs; feeding a file twice is safe, the gateway knows the sequence numbers.
+//!
+//! Columns: `time` (RFC 3339 in UTC, or seconds since the Unix epoch), `device`, `seq`, `name`, `unit`, `value`.
+
+use std::{collections::BTreeMap, io::Read, path::Path, time::Duration};
+
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    Error,
+    wire::{Reading, Request, Response},
+};
+
+/// Readings under way at a time.
+const WINDOW: usize = 128;
+
+/// Pause before the gateway is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// How a feed went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows that are in the log.
+    pub acknowledged: u64,
+    /// Of these: rows that were there before.
+    pub repeated: u64,
+    /// Rows that the gateway will never take.
+    pub refused: u64,
+}
+
+/// One line of the file.
+#[derive(Debug, Clone, Deserialize)]
+struct Row {
+    time: String,
+    device: String,
+    seq: u64,
+    name: String,
+    unit: String,
+    value: String,
+}
+
+/// How to feed.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Readings per second; none for as fast as they are acknowledged.
+    pub rate: Option<u32>,
+    /// How long the gateway may be away.
+    pub patience: Duration,
+}
+
+/// Reads all rows; a malformed one names its line.
+pub fn read(input: impl Read) -> Result<Vec<Reading>, Error> {
+    let mut rows = csv::Reader::from_reader(input);
+    let mut readings = Vec::new();
+    for (position, row) in rows.deserialize::<Row>().enumerate() {
+        let line = position + 2;
+        let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
+        readings.push(reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")))?);
+    }
+    Ok(readings)
+}
+
+/// Sends readings until all are answered.
+pub async fn feed(socket: &Path, readings: Vec<Reading>, pace: Pace) -> Result<Outcome, Error> {
+    let mut feeder = Feeder {
+        waiting: readings.into_iter().rev().collect(),
+        under_way: BTreeMap::new(),
+        outcome: Outcome::default(),
+        pace,
+        next_send: Instant::now(),
+    };
+    let mut away_since = None;
+    while !feeder.is_done() {
+        let before = feeder.outcome;
+        let broken = match UnixStream::connect(socket).await {
+            Ok(stream) => feeder.converse(stream).await.err(),
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(reason) = broken else { continue };
+        if feeder.outcome != before {
+            away_since = None;
+        }
+        let since = *away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > pace.patience {
+            return Err(Error::Gateway { socket: socket.to_owned(), reason });
+        }
+        feeder.take_back();
+        sleep(RETRY).await;
+    }
+    Ok(feeder.outcome)
+}
+
+struct Feeder {
+    /// In reverse order: the next one is last.
+    waiting: Vec<Reading>,
+    under_way: BTreeMap<(String, Option<u64>), Reading>,
+    outcome: Outcome,
+    pace: Pace,
+    next_send: Instant,
+}
+
+impl Feeder {
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Sends and receives on one connection until everything is answered.
+    async fn converse(&mut self, stream: UnixStream) -> Result<(), String> {
+        let (reading, mut writing) = stream.into_split();
+        let mut lines = BufReader::new(reading).lines();
+        while !self.is_done() {
+            let may_send = !self.waiting.is_empty() && self.under_way.len() < WINDOW;
+            tokio::select! {
+                line = lines.next_line() => match line.map_err(|error| error.to_string())? {
+                    Some(line) => self.take(&line)?,
+                    None => return Err("it closed the connection".to_owned()),
+                },
+                () = sleep_until(self.next_send), if may_send => {
+                    let batch = self.next_lines();
+                    writing.write_all(&batch).await.map_err(|error| error.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As many lines as pace and window allow.
+    fn next_lines(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        let room = WINDOW - self.under_way.len();
+        let count = self.pace.rate.map_or(room, |_| 1);
+        for reading in
+            self.waiting.split_off(self.waiting.len().saturating_sub(count)).into_iter().rev()
+        {
+            let request = Request::Reading(reading.clone());
+            lines.extend(serde_json::to_vec(&request).unwrap_or_default());
+            lines.push(b'\n');
+            self.under_way.insert((reading.device.clone(), reading.seq), reading);
+        }
+        if let Some(pause) =
+            self.pace.rate.and_then(|rate| Duration::from_secs(1).checked_div(rate))
+        {
+            self.next_send = (self.next_send + pause).max(Instant::now());
+        }
+        lines
+    }
+
+    fn take(&mut self, line: &str) -> Result<(), String> {
+        match serde_json::from_str(line).map_err(|error| error.to_string())? {
+            Response::Logged(logged) => {
+                if self.under_way.remove(&(logged.device, logged.seq)).is_some() {
+                    self.outcome.acknowledged += 1;
+                    self.outcome.repeated += u64::from(logged.repeated);
+                }
+                Ok(())
+            }
+            Response::Refused(refused) => {
+                let key = (refused.device, refused.seq);
+                let Some(reading) = self.under_way.remove(&key) else { return Ok(()) };
+                if refused.retry {
+                    self.waiting.push(reading);
+                    self.next_send = Instant::now() + RETRY;
+                } else {
+                    tracing::warn!(device = key.0, seq = key.1, reason = refused.reason, "refused");
+                    self.outcome.refused += 1;
+                }
+                Ok(())
+            }
+            Response::Error(reason) => Err(reason),
+            Response::Proof(_) | Response::Status(_) => Err("an answer to nothing".to_owned()),
+        }
+    }
+
+    /// What was sent and not answered is sent again, in order.
+    fn take_back(&mut self) {
+        let back = std::mem::take(&mut self.under_way);
+        self.waiting.extend(back.into_values().rev());
+    }
+}
+
+fn to_reading(row: &Row) -> Result<Reading, String> {
+    let number = serde_json::from_str::<serde_json::Number>(&row.value);
+    number.map_err(|_| format!("value {:?} is not a number", row.value))?;
+    let seconds = match row.time.parse::<u64>() {
+        Ok(seconds) => seconds.to_string(),
+        Err(_) => seconds(crate::time::parse(&row.time)?),
+    };
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    // The value goes in as it stands in the file: a detour through binary fractions could change it.
+    let payload = format!(
+        "[{{\"bn\":{},\"bt\":{seconds},\"n\":{},\"u\":{},\"v\":{}}}]",
+        quote(&format!("{}:", row.device)),
+        quote(&row.name),
+        quote(&row.unit),
+        row.value
+    );
+    Ok(Reading { device: row.device.clone(), seq: Some(row.seq), format: 110, payload })
+}
+
+/// Milliseconds as seconds, with a fraction where there is one.
+fn seconds(ms: u64) -> String {
+    match ms % 1_000 {
+        0 => (ms / 1_000).to_string(),
+        fraction => format!("{}.{fraction:03}", ms / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_senml_with_their_digits_kept() {
+        let file =
+            "time,device,seq,name,unit,value\n2026-11-20T10:00:00Z,meter-1,7,power,W,230.10\n";
+        let readings = read(file.as_bytes()).unwrap();
+        let payload = r#"[{"bn":"meter-1:","bt":1795168800,"n":"power","u":"W","v":230.10}]"#;
+        assert_eq!((readings[0].payload.as_str(), readings[0].seq), (payload, Some(7)));
+    }
+
+    #[test]
+    fn a_malformed_row_names_its_line() {
+        let head = "time,device,seq,name,unit,value\n";
+        for row in ["0,m,1,n,W,12x\n", "yesterday,m,1,n,W,1\n", "0,m,-1,n,W,1\n", "0,m\n"] {
+            let error = read(format!("{head}{row}").as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("line 2"), "{error}");
+        }
+    }
+}

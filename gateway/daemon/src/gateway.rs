@@ -1,0 +1,211 @@
+//! The running processes: the gateway, and the embedded ledger on its own.
+//!
+//! Guarantees: ready is said when the store is open and the socket is bound; SIGTERM commits what waits and ends within
+//! two seconds; a broken configuration starts the gateway with the last one that worked, and an alarm. A ledger that
+//! can't be opened costs anchoring, not readings. Does not: decide anything; it wires tasks together.
+
+use std::{future::Future, path::Path, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+
+use sluicegate_embedded::{owner::drive, server};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::LocalSet,
+    time::timeout,
+};
+
+use crate::{
+    Error,
+    anchorer::{Anchorer, Reach},
+    clock::Clock,
+    config::Config,
+    keeper::Keeper,
+    recorder::Alarm,
+    setup, socket,
+};
+
+/// How long a stop may take.
+const STOP: Duration = Duration::from_millis(1_800);
+
+/// Runs the gateway until it is told to stop.
+pub fn run(file: &Path) -> Result<(), Error> {
+    let (config, alarm) = load(file)?;
+    let clock = Clock::start();
+    let desk = setup::desk(&config, clock)?;
+    let effects = desk.effects.share()?;
+    let (keeper, thread) = Keeper::start(desk)?;
+    let result = block_on(async {
+        if let Some(alarm) = alarm {
+            keeper.call(move |desk, _| desk.alarm(alarm)).await;
+        }
+        let config = Rc::new(config);
+        let listener = socket::bind(&config.socket)?;
+        let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
+        let counter = socket::Counter::new(Rc::clone(&config), keeper.clone(), reach);
+        tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
+        notify("READY=1\nSTATUS=Logging readings");
+        tokio::select! {
+            () = counter.serve(listener) => {}
+            () = anchoring => {}
+            stopped = stop_signal() => stopped?,
+        }
+        notify("STOPPING=1");
+        tracing::info!("stopping");
+        Ok(())
+    });
+    keeper.stop();
+    let joined = std::thread::spawn(move || thread.join());
+    wait_for(&joined);
+    result
+}
+
+/// Runs the embedded ledger as a process of its own until it is told to stop.
+pub fn run_ledger(file: &Path) -> Result<(), Error> {
+    let config = Config::load(file)?;
+    let Some(path) = config.ledger.socket.clone() else {
+        return Err(Error::Usage("ledger.socket is needed to serve the ledger".to_owned()));
+    };
+    let owner = setup::own_ledger(&config)?;
+    block_on(async {
+        let listener = socket::bind(&path)?;
+        tracing::info!(socket = %path.display(), ledger = config.ledger.name, "ready");
+        notify("READY=1\nSTATUS=Serving the ledger");
+        let stop = async {
+            if let Err(error) = stop_signal().await {
+                tracing::error!(%error, "signals can't be received");
+            }
+        };
+        Ok(server::serve(listener, owner, stop).await?)
+    })
+}
+
+/// The configuration, or the last one that worked with an alarm.
+fn load(file: &Path) -> Result<(Config, Option<Alarm>), Error> {
+    let good = last_good(file);
+    match Config::load(file) {
+        Ok(config) => {
+            keep_good(file, &good);
+            Ok((config, None))
+        }
+        Err(broken) => match Config::load_as(&good, file) {
+            Ok(config) => {
+                let alarm = format!("{broken}; the gateway runs with the last one that worked");
+                Ok((config, Some(Alarm(alarm))))
+            }
+            Err(_) => Err(broken),
+        },
+    }
+}
+
+/// In the state folder where systemd gives one, since `/etc` may be read-only.
+fn last_good(file: &Path) -> PathBuf {
+    let name = format!("{}.good", file.file_name().unwrap_or_default().to_string_lossy());
+    match std::env::var_os("STATE_DIRECTORY") {
+        Some(folder) => Path::new(&folder).join(name),
+        None => file.with_file_name(name),
+    }
+}
+
+fn keep_good(file: &Path, good: &Path) {
+    let temporary = good.with_extension("new");
+    let copied = std::fs::copy(file, &temporary).and_then(|_| std::fs::rename(&temporary, good));
+    if let Err(error) = copied {
+        tracing::warn!(%error, copy = %good.display(), "the configuration could not be copied");
+    }
+}
+
+/// The anchoring task, and where it says whether the ledger answers. Without a usable ledger it only waits.
+async fn anchoring(
+    config: &Config,
+    keeper: &Keeper,
+    clock: Clock,
+    effects: crate::effects::Effects,
+) -> Result<(watch::Receiver<Reach>, impl Future<Output = ()>), Error> {
+    let (connected, reach) = match setup::connect(config) {
+        Ok(connected) => (Some(connected), None),
+        Err(error) => {
+            let text = format!("anchoring is off until a restart: {error}");
+            let alarm = Alarm(text.clone());
+            keeper.call(move |desk, _| desk.alarm(alarm)).await;
+            (None, Some(watch::channel(Reach::Unreachable(text)).1))
+        }
+    };
+    let (anchorer, owner, reach) = match (connected, reach) {
+        (Some(connected), _) => {
+            let settings = setup::outbox_settings(config);
+            let ledger = Arc::clone(&connected.ledger);
+            let anchorer = Anchorer::new(keeper.clone(), ledger, settings, clock, effects);
+            let (anchorer, reach) = anchorer.await?;
+            (Some(anchorer), connected.owner, reach)
+        }
+        (None, reach) => (None, None, reach.unwrap_or(watch::channel(Reach::Unknown).1)),
+    };
+    let task = async move {
+        let own = async {
+            if let Some(owner) = owner
+                && let Err(error) = drive(owner).await
+            {
+                tracing::error!(%error, "the ledger of this process stopped");
+            }
+            std::future::pending::<()>().await;
+        };
+        let anchor = async {
+            if let Some(anchorer) = anchorer {
+                return anchorer.run().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = own => {}
+            () = anchor => {}
+        }
+    };
+    Ok((reach, task))
+}
+
+/// Runs a future on an executor of its own.
+pub(crate) fn block_on<T>(main: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::storage("starting the executor"))?;
+    let result = LocalSet::new().block_on(&runtime, main);
+    // Blocking work of the ledger's file is short; nothing else may hold up the end.
+    runtime.shutdown_timeout(STOP);
+    result
+}
+
+async fn stop_signal() -> Result<(), Error> {
+    let what = || Error::storage("listening for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(what())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(what())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Waits for the keeper, but not for ever: what is not committed was not acknowledged.
+fn wait_for<T>(thread: &std::thread::JoinHandle<T>) {
+    let deadline = std::time::Instant::now() + STOP;
+    while !thread.is_finished() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if !thread.is_finished() {
+        tracing::warn!("the store did not finish in time");
+    }
+}
+
+/// Tells systemd, where there is one.
+fn notify(state: &str) {
+    let states: Vec<_> = state.lines().map(sd_notify::NotifyState::Custom).collect();
+    let _ = sd_notify::notify(&states);
+}
+
+/// Runs a request to a running process with a limit.
+pub(crate) fn with_limit<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = || Err(Error::NotFound("no answer in time".to_owned()));
+    block_on(async move { timeout(limit, request).await.unwrap_or_else(|_| late()) })
+}

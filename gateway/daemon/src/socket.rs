@@ -1,0 +1,240 @@
+//! The local socket: readings, status and proofs for programs of this machine.
+//!
+//! Guarantees: a bounded number of connections, lines and readings under way for each; whoever sends nonsense loses
+//! its own connection only (I7); a reading's answer leaves after its leaf is durable (I1). The file mode of the socket
+//! decides who may talk: owner and group. Does not: authenticate devices; from here whoever may write may name any
+//! enrolled device.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, rc::Rc, sync::Arc};
+
+use base64ct::{Base64, Encoding};
+use sluicegate_notary::log::Submission;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    Error,
+    anchorer::Reach,
+    config::Config,
+    desk::Desk,
+    keeper::{Keeper, Refusal},
+    prove::prove,
+    store::{Anchor, AnchorState},
+    wire::{AnchorStatus, Logged, MAX_LINE, Reading, Refused, Request, Response, Status},
+};
+
+/// Most connections.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Most readings under way for one connection.
+const WINDOW: usize = 256;
+
+/// Content format of SenML JSON (RFC 8428 §12.3.1).
+const SENML_JSON: u16 = 110;
+
+/// What a connection needs.
+pub struct Counter {
+    config: Rc<Config>,
+    keeper: Keeper,
+    reach: watch::Receiver<Reach>,
+}
+
+/// Creates the socket, for owner and group.
+pub fn bind(path: &Path) -> Result<UnixListener, Error> {
+    let what = || Error::storage(format!("opening the socket {}", path.display()));
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Error::InUse(path.to_owned()));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(what()(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(what())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(what())?;
+    Ok(listener)
+}
+
+impl Counter {
+    /// Serves with this configuration.
+    pub const fn new(config: Rc<Config>, keeper: Keeper, reach: watch::Receiver<Reach>) -> Self {
+        Self { config, keeper, reach }
+    }
+
+    /// Accepts connections until it is dropped.
+    pub async fn serve(self, listener: UnixListener) {
+        let counter = Rc::new(self);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn_local(Rc::clone(&counter).converse(stream));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a local connection failed");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn converse(self: Rc<Self>, stream: UnixStream) {
+        let (reading, writing) = stream.into_split();
+        let (responses, outbox) = mpsc::channel(WINDOW);
+        tokio::join!(self.read(BufReader::new(reading), responses), write(outbox, writing));
+    }
+
+    /// Reads requests until the peer ends or breaks a rule; answers to what is under way still go out.
+    async fn read(
+        self: &Rc<Self>,
+        mut lines: BufReader<OwnedReadHalf>,
+        responses: mpsc::Sender<Response>,
+    ) {
+        let window = Arc::new(Semaphore::new(WINDOW));
+        while let Some(line) = next_line(&mut lines).await {
+            let request = line.and_then(|line| {
+                serde_json::from_slice::<Request>(&line).map_err(|error| error.to_string())
+            });
+            let request = match request {
+                Ok(request) => request,
+                Err(reason) => {
+                    let _ = responses.send(Response::Error(reason)).await;
+                    return;
+                }
+            };
+            let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
+            let (counter, responses) = (Rc::clone(self), responses.clone());
+            tokio::task::spawn_local(async move {
+                let _ = responses.send(counter.answer(request).await).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match request {
+            Request::Prove(question) => {
+                let job = move |desk: &mut Desk, _| prove(desk, &question);
+                match self.keeper.call(job).await {
+                    Some(Ok(proof)) => Response::Proof(Base64::encode_string(&proof)),
+                    Some(Err(error)) => Response::Error(error.to_string()),
+                    None => Response::Error("the store is not open".to_owned()),
+                }
+            }
+            Request::Reading(reading) => self.log(reading).await,
+            Request::Status => {
+                let ledger = describe(&self.reach.borrow());
+                match self.keeper.call(|desk, _| status(desk, ledger)).await {
+                    Some(Ok(status)) => Response::Status(Box::new(status)),
+                    Some(Err(error)) => Response::Error(error.to_string()),
+                    None => Response::Error("the store is not open".to_owned()),
+                }
+            }
+        }
+    }
+
+    async fn log(&self, reading: Reading) -> Response {
+        let Reading { device, seq, format, payload } = reading;
+        let refuse = |reason: String, retry| {
+            Response::Refused(Refused { device: device.clone(), seq, reason, retry })
+        };
+        let Some(enrolled) = self.config.device(&device) else {
+            return refuse(format!("no device {device:?} is enrolled"), false);
+        };
+        if let Err(reason) = check_payload(format, &payload) {
+            return refuse(reason, false);
+        }
+        let (class, payload) = (enrolled.class.clone(), payload.into_bytes());
+        let submission =
+            Submission { ticket: 0, device: device.clone(), class, seq, format, payload };
+        match self.keeper.submit(submission).await {
+            Ok(found) => Response::Logged(Logged {
+                device,
+                seq,
+                index: found.index,
+                repeated: found.repeated,
+            }),
+            Err(refusal) => {
+                let retry = !matches!(refusal, Refusal::Rule(_));
+                refuse(refusal.to_string(), retry)
+            }
+        }
+    }
+}
+
+async fn write(mut outbox: mpsc::Receiver<Response>, mut writing: OwnedWriteHalf) {
+    while let Some(response) = outbox.recv().await {
+        let mut line = serde_json::to_string(&response).unwrap_or_default();
+        line.push('\n');
+        if writing.write_all(line.as_bytes()).await.is_err() {
+            // Nobody listens; senders must not wait for room.
+            outbox.close();
+        }
+    }
+}
+
+/// The next line without its end; `None` at the end of the connection.
+async fn next_line(lines: &mut BufReader<OwnedReadHalf>) -> Option<Result<Vec<u8>, String>> {
+    let mut line = Vec::new();
+    let limit = MAX_LINE as u64 + 1;
+    lines.take(limit).read_until(b'\n', &mut line).await.ok()?;
+    match line.pop() {
+        Some(b'\n') => Some(Ok(line)),
+        Some(_) if line.len() >= MAX_LINE => Some(Err("the line is too long".to_owned())),
+        _ => None,
+    }
+}
+
+fn check_payload(format: u16, payload: &str) -> Result<(), String> {
+    if format != SENML_JSON {
+        return Err(format!("content format {format} is not known, 110 (SenML JSON) is"));
+    }
+    match serde_json::from_str::<serde_json::Value>(payload) {
+        Ok(serde_json::Value::Array(records)) if !records.is_empty() => Ok(()),
+        Ok(_) => Err("the payload is not a SenML pack: a JSON array of records".to_owned()),
+        Err(error) => Err(format!("the payload is not JSON: {error}")),
+    }
+}
+
+fn describe(reach: &Reach) -> String {
+    match reach {
+        Reach::Reachable => "reachable".to_owned(),
+        Reach::Unknown => "unknown".to_owned(),
+        Reach::Unreachable(reason) => format!("unreachable: {reason}"),
+    }
+}
+
+fn status(desk: &mut Desk, ledger: String) -> Result<Status, Error> {
+    let anchors = desk.recorder.store().anchors(100)?;
+    Ok(Status {
+        origin: desk.recorder.open_log().origin.clone(),
+        size: desk.recorder.files().size(),
+        anchored_size: desk.anchoring.anchored_size(),
+        oldest_unanchored_ms: desk.anchoring.oldest_unanchored().map(|time| time.ms),
+        hours_of_buffer_left: desk.hours_left(),
+        ledger,
+        anchors: anchors.iter().map(anchor_status).collect(),
+        alarms: desk.alarms().iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn anchor_status(anchor: &Anchor) -> AnchorStatus {
+    let (state, block, final_ms) = match &anchor.state {
+        AnchorState::Failed(reason) => (format!("failed: {reason}"), None, None),
+        AnchorState::Final { block, since_ms } => {
+            ("final".to_owned(), Some(*block), Some(*since_ms))
+        }
+        AnchorState::UnderWay => ("under way".to_owned(), None, None),
+    };
+    let digest = anchor.digest.to_string();
+    AnchorStatus { size: anchor.size, digest, state, block, final_ms }
+}

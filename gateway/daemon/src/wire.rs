@@ -1,0 +1,124 @@
+//! The local socket's language: one JSON object a line, in both directions.
+//!
+//! Guarantees: unknown fields and overlong lines are refused; a refused line costs its sender an error line, or the
+//! connection when it is not JSON at all. Answers to readings carry device and sequence number and may overtake others.
+//!
+//! ```text
+//! → {"reading":{"device":"meter-1","seq":7,"format":110,"payload":"[{\"n\":\"power\",\"v\":1}]"}}
+//! ← {"logged":{"device":"meter-1","seq":7,"index":42,"repeated":false}}
+//! ← {"refused":{"device":"meter-1","seq":7,"reason":"…","retry":true}}
+//! → "status"   ← {"status":{…}}
+//! → {"prove":{"device":"meter-1","which":{"seq":7},"form":"sgp"}}   ← {"proof":"<base64>"}
+//! ← {"error":"…"}
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::prove::Question;
+
+/// Longest line of a request, in bytes.
+pub const MAX_LINE: usize = 128 * 1024;
+
+/// From a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// Build a proof.
+    Prove(Question),
+    /// Log a reading.
+    Reading(Reading),
+    /// How is the gateway?
+    Status,
+}
+
+/// A reading as its feeder sends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// An enrolled device.
+    pub device: String,
+    /// The device's own counter.
+    pub seq: Option<u64>,
+    /// CoAP content format of the payload: 110 for SenML JSON.
+    pub format: u16,
+    /// The payload, as text.
+    pub payload: String,
+}
+
+/// To a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Response {
+    /// The request made no sense or failed.
+    Error(String),
+    /// The reading is in the log.
+    Logged(Logged),
+    /// A proof, in base64.
+    Proof(String),
+    /// The reading is not in the log.
+    Refused(Refused),
+    /// How the gateway is.
+    Status(Box<Status>),
+}
+
+/// A reading is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Whose.
+    pub device: String,
+    /// Its sequence number.
+    pub seq: Option<u64>,
+    /// Index of its leaf.
+    pub index: u64,
+    /// It was there before.
+    pub repeated: bool,
+}
+
+/// A reading is not in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Whose.
+    pub device: String,
+    /// Its sequence number.
+    pub seq: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Whether it may be sent again.
+    pub retry: bool,
+}
+
+/// How the gateway is; times in wall-clock milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Origin of the open log.
+    pub origin: String,
+    /// Its leaves.
+    pub size: u64,
+    /// Leaves that a final anchor covers.
+    pub anchored_size: u64,
+    /// When the oldest reading was logged that no final anchor covers.
+    pub oldest_unanchored_ms: Option<u64>,
+    /// Hours until the disk is full at the present rate.
+    pub hours_of_buffer_left: Option<u64>,
+    /// `reachable`, `unreachable: …` or `unknown`.
+    pub ledger: String,
+    /// The newest anchors, newest first.
+    pub anchors: Vec<AnchorStatus>,
+    /// What an administrator must know, oldest first.
+    pub alarms: Vec<String>,
+}
+
+/// One anchor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnchorStatus {
+    /// Leaves under its checkpoint.
+    pub size: u64,
+    /// Digest of the checkpoint, hexadecimal.
+    pub digest: String,
+    /// `under way`, `final` or `failed: …`.
+    pub state: String,
+    /// Its block, once final.
+    pub block: Option<u64>,
+    /// When it became final.
+    pub final_ms: Option<u64>,
+}
