@@ -1,4 +1,5 @@
 //! What a ledger accepts, when it produces blocks, and what foreign bytes do to it.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use sluicegate_embedded::{

@@ -1,4 +1,5 @@
 //! The rules of the port, in process and over the socket, final at once and after two blocks.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
 //! The ledger on a socket: restarts, silence, hostile peers, another ledger, and what is not allowed.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -1,7 +1,8 @@
 //! The capabilities that a backend implements, and the values that pass through them.
 //!
 //! Guarantees: every value means the same on every ledger; what differs stays in the backend. A future does its own
-//! waiting and gives up by itself, with an [`Error`] that says what the caller can do. Does not: retry, choose a nonce
+//! waiting and gives up by itself, with an [`Error`] that says what the caller can do. Answers never go back: what
+//! [`Ledger::account`] calls final, a later [`Ledger::status`] and [`Anchors::find`] know of. Does not: retry, choose a nonce
 //! or keep anything; the [outbox](crate::outbox) does.
 //!
 //! Order of use for a transaction: [`Ledger::account`], [`Ledger::build`], the fee check, [`Ledger::sign`], the record

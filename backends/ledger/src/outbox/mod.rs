@@ -12,7 +12,7 @@
 //! Order of use: [`Outbox::restore`] with what was stored, then [`Outbox::enqueue`] and [`Outbox::handle`]; after each
 //! of them carry out [`Outbox::poll_output`] until it is empty, and come back at [`Outbox::next_deadline`] with
 //! [`Input::Tick`]. A [`Output::Notify`] is made durable before the next output is carried out.
-//! Shown by: `outbox/tests.rs`, which crashes between any two outputs.
+//! Shown by: `outbox/tests/`, which crashes between any two outputs.
 
 mod intent;
 mod record;
