@@ -1,7 +1,5 @@
 //! The recorded hour as the plots and the checks see it.
 
-use std::collections::BTreeMap;
-
 /// The committed file; see [`crate::generate`].
 pub(crate) const HOUR: &str = include_str!("data/hour.csv");
 
@@ -41,11 +39,17 @@ pub(crate) fn rows() -> Vec<Row> {
     HOUR.lines().skip(1).filter_map(Row::parse).collect()
 }
 
-/// The rows of each device.
-pub(crate) fn by_device(rows: &[Row]) -> BTreeMap<&'static str, Vec<Row>> {
-    let mut devices = BTreeMap::<_, Vec<_>>::new();
+/// A device's name and its rows.
+pub(crate) type Device = (&'static str, Vec<Row>);
+
+/// The devices, in the order in which the file names them.
+pub(crate) fn devices(rows: &[Row]) -> Vec<Device> {
+    let mut devices: Vec<Device> = Vec::new();
     for row in rows {
-        devices.entry(row.device).or_default().push(*row);
+        match devices.iter_mut().find(|(name, _)| *name == row.device) {
+            Some((_, rows)) => rows.push(*row),
+            None => devices.push((row.device, vec![*row])),
+        }
     }
     devices
 }

@@ -88,7 +88,7 @@ impl Channel {
     fn figure(&self, rows: &[Row], killed: Option<u32>) -> String {
         let rows = rows.iter().filter(|row| row.name == self.name);
         let points: Vec<Point> = rows.filter_map(|row| self.point(row)).collect();
-        let y = Axis::fit(points.iter().map(|(_, y)| *y), self.filled);
+        let y = Axis::fit(points.iter().map(|(_, y)| *y), self.filled, self.unit);
         let extremes = points
             .iter()
             .fold((f64::MAX, f64::MIN), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
@@ -99,8 +99,8 @@ impl Channel {
         let draw = |(class, width, height): (&str, f64, f64)| {
             let x = hour_axis(if class == "wide" { 10 } else { 20 });
             let id = format!("{}-{}-{class}", self.device, self.name);
-            let (size, title, unit) = ((width, 150.0 * height), self.title, self.unit);
-            let frame = Frame { id, class, size, title, description: &description, unit };
+            let (size, title) = ((width, 150.0 * height), self.title);
+            let frame = Frame { id, class, size, title, description: &description };
             let mut plot = Plot::new(&frame, &x, &y);
             plot.line(&format!("{}-{}", self.device, self.name), &points, self.filled);
             if let Some(second) = killed {
@@ -141,7 +141,7 @@ pub(crate) fn growth(record: &Record) -> String {
     let anchors = anchored.iter().map(|anchor| point(anchor.final_ms, anchor.size));
     let anchors: Vec<Point> = anchors.collect();
     let end = after.iter().map(|(_, point)| point.0).fold(1.0, f64::max);
-    let y = Axis::fit(after.iter().map(|(_, point)| point.1), true);
+    let y = Axis::fit(after.iter().map(|(_, point)| point.1), true, "");
     let (killed, ready) = (seconds(crash.killed_ms), seconds(crash.ready_ms));
     let description = format!(
         "The log grows to {} entries in {end:.0} seconds, with {} anchors; the gateway is down from \
@@ -153,7 +153,7 @@ pub(crate) fn growth(record: &Record) -> String {
         let x = run_axis(end, if class == "wide" { 1.0 } else { 2.0 });
         let (id, size) = (format!("growth-{class}"), (width, 280.0 * height));
         let title = "Growth of the log";
-        let frame = Frame { id, class, size, title, description: &description, unit: "entries" };
+        let frame = Frame { id, class, size, title, description: &description };
         let mut plot = Plot::new(&frame, &x, &y);
         plot.band("down", killed, ready);
         for part in [&before, &after] {

@@ -51,12 +51,12 @@ fn meter() -> Vec<Row> {
         let mut watts = 182;
         watts += on(second % 1620 < 660, 86 + noise.around(3)); // fridge
         watts += on((3..47).contains(&minute), 64); // lights
-        watts += on((740..910).contains(&second), 2041 + noise.around(12)); // kettle
-        watts += on((870..1020).contains(&second), 862 + noise.around(7)); // toaster
-        watts += on((1680..2460).contains(&second), 1958 + noise.around(16)); // washing: heats
+        watts += on((740..910).contains(&second), 2041 + noise.around(30)); // kettle
+        watts += on((870..1020).contains(&second), 862 + noise.around(14)); // toaster
+        watts += on((1680..2460).contains(&second), 1958 + noise.around(38)); // washing: heats
         // The drum turns for 20 seconds and rests for 10.
         watts += on(second >= 2460 && second % 30 < 20, 148 + noise.around(55));
-        watts + noise.around(5)
+        watts + noise.around(6)
     };
     let row = |second, value: i64| row(second, "meter-1", "power", "W", value.to_string());
     every(10).map(power_row(power, row)).collect()
@@ -90,22 +90,15 @@ fn charger() -> Vec<Row> {
         let wanted = match second {
             0..420 | 3310.. => 0,
             1440..1920 => 5_980,
-            2640..3310 => taper(second - 2640),
+            2640..3310 => watts - watts / 70, // nearly full: halves every four minutes
             _ => 11_020,
         };
         // The car follows its limit at 900 W each second, and stops at once.
         watts = if wanted == 0 { 0 } else { watts + (wanted - watts).clamp(-4_500, 4_500) };
-        if watts == 0 { on(second > 420, 3) } else { watts + noise.around(18) }
+        if watts == 0 { on(second > 420, 3) } else { watts + noise.around(60) }
     };
     let row = |second, value: i64| row(second, "charger-1", "power", "W", value.to_string());
     every(5).map(power_row(power, row)).collect()
-}
-
-/// The battery is nearly full: the power halves every four minutes.
-fn taper(seconds: i64) -> i64 {
-    let (halvings, rest) = (seconds / 240, seconds % 240);
-    let power = 11_020 >> halvings;
-    power - power * rest / 480
 }
 
 fn every(step: i64) -> impl Iterator<Item = i64> {

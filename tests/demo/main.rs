@@ -90,7 +90,7 @@ fn story() -> Result<()> {
     let sent: usize = effects.values().sum();
     told.say(format!("Each of the {sent} effects that left the gateway was durable before."));
 
-    let (devices, steps) = (data::by_device(&rows), told.steps());
+    let (devices, steps) = (data::devices(&rows), told.steps());
     let record =
         Record { crash, status, devices, samples, effects, readings, policy, judged, steps };
     fs::write("report.html", page::html(&record)).doing("report.html")?;
@@ -156,12 +156,14 @@ fn wait_for_anchor(told: &Told, site: &Site) -> Result<Status> {
     Ok(status)
 }
 
+/// The devices of the recorded hour, and the bundles of all that they sent.
+const DEVICES: [(&str, &str); 3] =
+    [("meter-1", "meter-1.sgp"), ("tank-1", "tank-1.sgp"), ("charger-1", "charger-1.sgp")];
+
 /// Proves everything of each device, and compares with what was fed.
 fn prove_devices(told: &Told, site: &Site, rows: &[Row]) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
-    for (device, file) in
-        [("meter-1", "meter-1.sgp"), ("tank-1", "tank-1.sgp"), ("charger-1", "charger-1.sgp")]
-    {
+    for (device, file) in DEVICES {
         let size = site.prove(&["--device", device], file)?.len();
         let what = "all readings of a device";
         let report = verify(site, &Case { key: "", file, what, fails_at: None })?.report;

@@ -25,9 +25,6 @@ const SCRIPT: &str = include_str!("page/page.js");
 const LOADER: &str = include_str!("../../gateway/notary/wasm/verifier.js");
 const WASM: &[u8] = include_bytes!("../../gateway/notary/wasm/verifier.wasm");
 
-/// Characters of a digest that a table shows.
-const SHORT: usize = 16;
-
 /// The whole page.
 pub(crate) fn html(record: &Record) -> String {
     fill(&[
@@ -85,10 +82,9 @@ fn facts(record: &Record) -> String {
 fn anchor(anchor: &Anchor) -> String {
     let Anchor { block, size, digest, final_ms } = anchor;
     let (digest, size) = (escape(digest), thousands(*size));
-    let short = digest.get(..SHORT).unwrap_or(&digest);
     format!(
         "        <tr><td class=\"number\">{block}</td><td>{}</td><td class=\"number\">{size}</td>\
-         <td><code title=\"{digest}\">{short}…</code></td></tr>\n",
+         <td><code class=\"digest\" title=\"{digest}\">{digest}</code></td></tr>\n",
         clock(*final_ms)
     )
 }

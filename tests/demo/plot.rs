@@ -25,8 +25,9 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// From zero or just below the smallest value to above the largest, with about four round ticks.
-    pub(crate) fn fit(values: impl Iterator<Item = f64>, from_zero: bool) -> Self {
+    /// From zero or just below the smallest value to above the largest, with about four round ticks;
+    /// the topmost carries the unit.
+    pub(crate) fn fit(values: impl Iterator<Item = f64>, from_zero: bool, unit: &str) -> Self {
         let (low, high) = values
             .fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         let low = if from_zero { 0.0 } else { low };
@@ -37,6 +38,9 @@ impl Axis {
         while tick < to + step / 2.0 {
             ticks.push((tick, label(tick, step)));
             tick += step;
+        }
+        if let Some((_, text)) = ticks.last_mut() {
+            *text = format!("{text} {unit}");
         }
         Self { from, to, ticks }
     }
@@ -84,7 +88,7 @@ pub(crate) struct Plot<'a> {
 impl<'a> Plot<'a> {
     /// Draws the axes. `id` is unique in the page; `class` tells the page when to show it.
     pub(crate) fn new(frame: &Frame<'_>, x: &'a Axis, y: &'a Axis) -> Self {
-        let Frame { id, class, size: (width, height), title, description, unit } = frame;
+        let Frame { id, class, size: (width, height), title, description } = frame;
         let svg = format!(
             "<svg class=\"plot {class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
              aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}</title>\
@@ -92,7 +96,6 @@ impl<'a> Plot<'a> {
         );
         let mut plot = Self { size: frame.size, x, y, svg };
         plot.axes();
-        plot.text((LEFT - 8.0, TOP - 4.0), "end", "unit", unit);
         plot
     }
 
@@ -102,10 +105,7 @@ impl<'a> Plot<'a> {
         for (value, text) in &y_axis.ticks {
             let y = self.y(*value);
             let _ = write!(self.svg, "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/>");
-            // The topmost label would touch the unit above it.
-            if y > TOP + 8.0 || y_axis.ticks.len() < 3 {
-                self.text((LEFT - 8.0, y + 4.0), "end", "tick", text);
-            }
+            self.text((LEFT - 8.0, y + 4.0), "end", "tick", text);
         }
         let bottom = self.size.1 - BOTTOM;
         for (value, text) in &x_axis.ticks {
@@ -204,7 +204,6 @@ pub(crate) struct Frame<'a> {
     pub(crate) size: (f64, f64),
     pub(crate) title: &'a str,
     pub(crate) description: &'a str,
-    pub(crate) unit: &'a str,
 }
 
 /// Of a moment.

@@ -1,10 +1,8 @@
 //! What happened in the run, as the page shows it.
 
-use std::collections::BTreeMap;
-
 use crate::{
     checks::{Effects, Feed},
-    data::Row,
+    data::{Device, Row},
     proofs::{Judged, Reading},
     told::Step,
     watch::{Sample, Status},
@@ -15,7 +13,7 @@ pub(crate) struct Record {
     pub(crate) crash: Crash,
     /// The gateway's status at the end.
     pub(crate) status: Status,
-    pub(crate) devices: BTreeMap<&'static str, Vec<Row>>,
+    pub(crate) devices: Vec<Device>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) effects: Effects,
     /// All readings, as the bundles of the whole devices show them.
@@ -40,7 +38,7 @@ impl Record {
     pub(crate) fn last_before_kill(&self) -> Option<u32> {
         let before = self.readings.iter().filter(|reading| reading.time_ms < self.crash.killed_ms);
         let row = |reading: &Reading| {
-            let rows = self.devices.get(reading.device.as_str())?;
+            let (_, rows) = self.devices.iter().find(|(name, _)| *name == reading.device)?;
             rows.iter().find(|row| Some(row.seq) == reading.seq).map(Row::second)
         };
         before.filter_map(row).max()

@@ -149,8 +149,8 @@ fn program() -> Result<PathBuf> {
 /// One file for both processes. Origin and ledger have the same names at every site: names prove nothing.
 fn configuration(ledger: Ledger) -> String {
     let socket = if ledger == Ledger::Served { "socket = \"ledger.sock\"\n" } else { "" };
-    let devices = data::by_device(&data::rows()).into_keys();
+    let devices = data::devices(&data::rows()).into_iter();
     let devices =
-        devices.map(|name| format!("\n[[device]]\nname = \"{name}\"\nclass = \"billing\"\n"));
+        devices.map(|(name, _)| format!("\n[[device]]\nname = \"{name}\"\nclass = \"billing\"\n"));
     format!("{}{socket}{}", include_str!("gateway.toml"), devices.collect::<String>())
 }
