@@ -159,17 +159,23 @@ impl Log {
         Ok((Self { disk, broken: false }, records))
     }
 
-    /// Adds a record; when this returns it is durable.
+    /// Adds a record; when this returns it is durable. A failure leaves it open whether it is there after a restart.
     pub fn append(&mut self, record: &Record) -> Result<(), PortError> {
-        if self.broken {
-            return Err(PortError::Unavailable("its storage failed; restart it".into()));
-        }
+        self.check()?;
         let frame = frame(&record.to_bytes());
         let written = self.disk.append(&frame).and_then(|()| self.disk.sync());
         written.map_err(|error| {
             self.broken = true;
-            PortError::Unavailable(format!("its storage failed: {error}"))
+            PortError::ResultUnknown(format!("its storage failed: {error}"))
         })
+    }
+
+    /// An error when an append failed before.
+    pub fn check(&self) -> Result<(), PortError> {
+        if self.broken {
+            return Err(PortError::Unavailable("its storage failed; restart it".into()));
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use sluicegate_embedded::{
     disk::Disk,
     transaction::{Body, Transaction},
 };
-use sluicegate_ledger::{BlockRef, Request, Status, TransactionId};
+use sluicegate_ledger::{BlockRef, Error as PortError, Request, Status, TransactionId};
 use sluicegate_protocol::{
     Checkpoint, SigningKey,
     merkle::{Frontier, leaf_hash},
@@ -245,6 +245,19 @@ fn every_write_and_sync_fails_or_is_cut() {
             }
         }
     }
+}
+
+#[test]
+fn after_a_failed_write_nothing_more_is_promised() {
+    let disk = MemoryDisk::default();
+    let mut chain = open(&disk).unwrap();
+    let next = disk.0.lock().unwrap().operations;
+    disk.0.lock().unwrap().trouble = Some((next + 1, Trouble::Fails));
+    let failed = chain.submit(&transaction(2, 0, 10).to_bytes());
+    assert!(matches!(failed, Err(PortError::ResultUnknown(_))), "{failed:?}");
+    let later = chain.submit(&transaction(3, 0, 10).to_bytes());
+    assert!(matches!(later, Err(PortError::Unavailable(_))), "{later:?}");
+    assert!(chain.tick(60_000).is_err());
 }
 
 /// A finished ledger's bytes.
