@@ -20,5 +20,7 @@ pub mod proof;
 pub mod tile;
 pub mod tlog_proof;
 pub mod verify;
+#[cfg(all(target_arch = "wasm32", target_os = "none"))]
+mod wasm;
 
 pub use error::Error;
