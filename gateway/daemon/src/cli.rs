@@ -30,6 +30,13 @@ use crate::{
     wire::{Request, Response, Status},
 };
 
+/// Prints a line; a reader that went away is no error.
+macro_rules! say {
+    ($($part:tt)*) => {
+        drop(writeln!(io::stdout(), $($part)*))
+    };
+}
+
 /// How long a running gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -201,9 +208,11 @@ fn feed_file(arguments: &Feed) -> Result<ExitCode, Error> {
     };
     let pace = Pace { rate: arguments.rate.0, patience: Duration::from_secs(arguments.patience) };
     let outcome = gateway::block_on(feed::feed(&config.socket, readings, pace))?;
-    println!(
+    say!(
         "feed: {} readings acknowledged, {} of them repeated, {} refused",
-        outcome.acknowledged, outcome.repeated, outcome.refused
+        outcome.acknowledged,
+        outcome.repeated,
+        outcome.refused
     );
     Ok(ExitCode::from(u8::from(outcome.refused > 0)))
 }
@@ -252,7 +261,7 @@ fn file_name(question: &Question) -> PathBuf {
 fn restore(config: &Config) -> Result<(), Error> {
     let desk = Desk::open(setup::desk(config, Clock::start())?)?;
     desk.declare_restored()?;
-    println!(
+    say!(
         "The log {} is closed. The next start begins a log with a new origin; give verifiers the \
          new policy then (sluicegate policy).",
         desk.recorder.open_log().origin
@@ -264,7 +273,7 @@ fn show_status(file: &Path, json: bool) -> Result<(), Error> {
     let config = Config::load(file)?;
     match ask(&config.socket, &Request::Status)? {
         Response::Status(status) if json => {
-            println!("{}", serde_json::to_string(&status).unwrap_or_default());
+            say!("{}", serde_json::to_string(&status).unwrap_or_default());
         }
         Response::Status(status) => print_status(&status),
         other => return Err(refused(&config, other)),
@@ -278,20 +287,17 @@ fn print_status(status: &Status) {
     };
     let utc =
         |ms: Option<u64>| ms.map_or_else(|| "none".to_owned(), sluicegate_notary::verify::utc);
-    println!("log                    {}", status.origin);
-    println!("leaves                 {}, {} of them anchored", status.size, status.anchored_size);
-    println!("oldest unanchored      {}", utc(status.oldest_unanchored_ms));
-    println!(
-        "hours of buffer left   {}",
-        or_none(status.hours_of_buffer_left, "nothing grows", "")
-    );
-    println!("ledger                 {}", status.ledger);
+    say!("log                    {}", status.origin);
+    say!("leaves                 {}, {} of them anchored", status.size, status.anchored_size);
+    say!("oldest unanchored      {}", utc(status.oldest_unanchored_ms));
+    say!("hours of buffer left   {}", or_none(status.hours_of_buffer_left, "nothing grows", ""));
+    say!("ledger                 {}", status.ledger);
     for anchor in status.anchors.iter().take(5) {
         let block = or_none(anchor.block, "-", "");
-        println!("anchor                 {} leaves, block {block}, {}", anchor.size, anchor.state);
+        say!("anchor                 {} leaves, block {block}, {}", anchor.size, anchor.state);
     }
     for alarm in &status.alarms {
-        println!("ALARM                  {alarm}");
+        say!("ALARM                  {alarm}");
     }
 }
 
@@ -307,12 +313,12 @@ fn verify_files(arguments: &Verify) -> Result<ExitCode, Error> {
         if arguments.json {
             let json = report.to_json();
             let name = serde_json::Value::from(file.display().to_string());
-            println!("{{\"file\":{name},\"report\":{json}}}");
+            say!("{{\"file\":{name},\"report\":{json}}}");
         } else {
             if many {
-                println!("{}", file.display());
+                say!("{}", file.display());
             }
-            println!("{}", report.to_text());
+            say!("{}", report.to_text());
         }
     }
     // The worst counts: invalid before unreachable, missing witnesses and missing anchors.

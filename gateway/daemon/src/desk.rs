@@ -105,6 +105,9 @@ impl Desk {
 
     /// Tells the administrator, in the log and in the status.
     pub fn alarm(&mut self, alarm: Alarm) {
+        if self.alarms.last() == Some(&alarm) {
+            return;
+        }
         tracing::error!(alarm = %alarm, "alarm");
         if self.alarms.len() >= MAX_ALARMS {
             self.alarms.remove(0);

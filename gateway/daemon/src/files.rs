@@ -83,6 +83,11 @@ impl<D: Disk> LogFiles<D> {
         self.tile_up()
     }
 
+    /// The disk that they lie on.
+    pub fn disk(&self) -> Rc<D> {
+        Rc::clone(&self.disk)
+    }
+
     /// Number of durable leaves.
     pub fn size(&self) -> u64 {
         self.tiled + self.tail.len() as u64

@@ -168,8 +168,8 @@ pub(crate) fn block_on<T>(main: impl Future<Output = Result<T, Error>>) -> Resul
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::storage("starting the executor"))?;
     let result = LocalSet::new().block_on(&runtime, main);
-    // Blocking work of the ledger's file is short; nothing else may hold up the end.
-    runtime.shutdown_timeout(STOP);
+    // A write of the ledger's file that is under way may be cut off like by a power cut, and is as safe.
+    runtime.shutdown_background();
     result
 }
 

@@ -5,11 +5,14 @@
 //! without their values. Prefers the smallest anchored checkpoint that covers everything, so that the upper bound in
 //! time is as early as it can be. Does not: decide who may ask.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sluicegate_ledger::{AnchorEvidence, BlockEvidence};
 use sluicegate_notary::{
     bundle::{Bundle, DeviceOpening, Opening, Parts},
     entry::{DAY_MS, Entry, epoch_of},
+    log::DayKey,
     tlog_proof::{Extra, TlogProof},
 };
 use sluicegate_protocol::commitment::salt;
@@ -18,6 +21,7 @@ use crate::{
     Error,
     desk::Desk,
     disk::Folder,
+    files::LogFiles,
     recorder::{Alarm, Recorder},
     store::{Selection, StoredReading},
 };
@@ -61,166 +65,185 @@ pub enum Form {
     TlogProof,
 }
 
-/// Builds the bytes of a proof.
+/// Builds the bytes of a proof, from the newest log that holds what is asked for.
 pub fn prove(desk: &mut Desk, question: &Question) -> Result<Vec<u8>, Error> {
     let fresh = desk.fresh_checkpoint()?;
-    match build(&desk.recorder, question, &fresh) {
-        Err(Error::Notary(_) | Error::Damaged(_)) => {
-            let mended = desk.recorder.files_mut().repair()?;
-            if mended > 0 {
-                desk.alarm(Alarm(format!("{mended} damaged tiles of the log were written anew")));
+    let open = desk.recorder.open_log().number;
+    for log in desk.recorder.store().logs()?.into_iter().rev() {
+        let readings = select(&desk.recorder, log.number, question)?;
+        if readings.is_empty() {
+            continue;
+        }
+        if log.number != open {
+            let files = desk.recorder.earlier_files(log.number)?;
+            // An earlier log signs nothing any more: its newest checkpoint is the one that was kept.
+            let head = log.head.map(|(_, note)| note);
+            let view = View { recorder: &desk.recorder, files: &files, log: log.number, head };
+            return view.build(question, &readings);
+        }
+        let head = Some(fresh.1.clone());
+        return match open_view(&desk.recorder, head.clone()).build(question, &readings) {
+            Err(Error::Notary(_) | Error::Damaged(_)) => {
+                let mended = desk.recorder.files_mut().repair()?;
+                if mended > 0 {
+                    let alarm = format!("{mended} damaged tiles of the log were written anew");
+                    desk.alarm(Alarm(alarm));
+                }
+                open_view(&desk.recorder, head).build(question, &readings)
             }
-            build(&desk.recorder, question, &fresh)
-        }
-        other => other,
+            other => other,
+        };
     }
+    let device = &question.device;
+    Err(Error::NotFound(format!("no log of this gateway holds such a reading of {device}")))
 }
 
-fn build(
-    recorder: &Recorder<Folder>,
-    question: &Question,
-    fresh: &(u64, String),
-) -> Result<Vec<u8>, Error> {
-    let readings = select(recorder, question)?;
-    if question.form == Form::TlogProof {
-        return tlog_proof(recorder, &readings, fresh);
+fn open_view(recorder: &Recorder<Folder>, head: Option<String>) -> View<'_> {
+    View { recorder, files: recorder.files(), log: recorder.open_log().number, head }
+}
+
+/// One log, with the newest checkpoint that may be shown of it.
+struct View<'a> {
+    recorder: &'a Recorder<Folder>,
+    files: &'a LogFiles<Folder>,
+    log: u32,
+    head: Option<String>,
+}
+
+impl View<'_> {
+    fn build(&self, question: &Question, readings: &[StoredReading]) -> Result<Vec<u8>, Error> {
+        if question.form == Form::TlogProof {
+            return self.tlog_proof(readings);
+        }
+        let mut parts = Parts::default();
+        for reading in readings {
+            self.add_reading(&mut parts, reading)?;
+        }
+        if !matches!(question.which, Which::Seq(_)) {
+            self.add_summaries(&mut parts, question, readings)?;
+        }
+        let last = parts.entries.iter().map(|(index, _)| *index).max().unwrap_or(0);
+        let (note, evidence) = self.checkpoint(last + 1)?;
+        parts.checkpoint = note;
+        parts.anchors.extend(evidence);
+        self.add_beacon(&mut parts, readings[0].index)?;
+        Ok(Bundle::assemble(parts, &self.files.nodes())?.to_bytes())
     }
-    let mut parts = Parts::default();
-    for reading in &readings {
-        add_reading(recorder, &mut parts, reading)?;
-    }
-    if !matches!(question.which, Which::Seq(_)) {
-        add_summaries(recorder, &mut parts, question, &readings)?;
-    }
-    let last = parts.entries.iter().map(|(index, _)| *index).max().unwrap_or(0);
-    match recorder.store().covering_anchor(last + 1)? {
-        Some(anchor) => {
-            parts.checkpoint = anchor.note;
+
+    /// The earliest anchored checkpoint that covers `size` leaves, or else the newest one.
+    fn checkpoint(&self, size: u64) -> Result<(String, Option<AnchorEvidence>), Error> {
+        if let Some(anchor) = self.recorder.store().covering_anchor(self.log, size)? {
             let evidence = anchor.evidence.as_deref().map(AnchorEvidence::decode).transpose()?;
-            parts.anchors.extend(evidence);
+            return Ok((anchor.note, evidence));
         }
-        None => parts.checkpoint.clone_from(&fresh.1),
+        let head = self.head.clone().ok_or_else(|| {
+            Error::NotFound("the log was closed before it signed this reading".to_owned())
+        })?;
+        Ok((head, None))
     }
-    add_beacon(recorder, &mut parts, readings[0].index)?;
-    Ok(Bundle::assemble(parts, &recorder.files().nodes())?.to_bytes())
+
+    fn add_reading(&self, parts: &mut Parts, reading: &StoredReading) -> Result<(), Error> {
+        parts.entries.push((reading.index, self.files.entry(reading.index)?));
+        parts.openings.extend(self.opening(reading)?);
+        let epoch = epoch_of(reading.day.day);
+        if parts.devices.iter().all(|known| known.epoch != epoch) {
+            parts.devices.push(self.device_opening(reading));
+        }
+        Ok(())
+    }
+
+    fn device_opening(&self, reading: &StoredReading) -> DeviceOpening {
+        let DayKey { device, day, .. } = &reading.day;
+        let (pseudonym, opening) = self.recorder.plan().identity.pseudonym(device, *day);
+        DeviceOpening { pseudonym, name: device.clone(), epoch: epoch_of(*day), opening }
+    }
+
+    /// Payload and salt, unless one of them was erased.
+    fn opening(&self, reading: &StoredReading) -> Result<Option<Opening>, Error> {
+        let Some(payload) = reading.payload.clone() else { return Ok(None) };
+        let Some(stored) = self.recorder.stored_key(&reading.day)? else { return Ok(None) };
+        let key = self.recorder.plan().identity.day_key(&stored);
+        let salt = salt(&key, reading.seq, reading.index);
+        Ok(Some(Opening { index: reading.index, salt, payload }))
+    }
+
+    /// Adds the summaries of days whose readings are all there.
+    fn add_summaries(
+        &self,
+        parts: &mut Parts,
+        question: &Question,
+        readings: &[StoredReading],
+    ) -> Result<(), Error> {
+        let days: BTreeSet<u32> = readings.iter().map(|reading| reading.day.day).collect();
+        for day in days {
+            let whole = match question.which {
+                Which::Range(from, to) => {
+                    let start = u64::from(day) * DAY_MS;
+                    from <= start && start + DAY_MS <= to
+                }
+                _ => true,
+            };
+            let summary = self.recorder.store().summary(self.log, &question.device, day)?;
+            if let Some(index) = summary.filter(|_| whole) {
+                parts.entries.push((index, self.files.entry(index)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the newest beacon before the first reading.
+    fn add_beacon(&self, parts: &mut Parts, first: u64) -> Result<(), Error> {
+        let beacon = self.recorder.store().beacon_before(self.log, first)?;
+        if let Some((index, evidence)) = beacon {
+            parts.entries.push((index, self.files.entry(index)?));
+            parts.beacons.push(BlockEvidence::decode(&evidence)?);
+        }
+        Ok(())
+    }
+
+    fn tlog_proof(&self, readings: &[StoredReading]) -> Result<Vec<u8>, Error> {
+        let [reading] = readings else {
+            let reason = "a tlog-proof holds one reading: select it with --seq";
+            return Err(Error::Usage(reason.to_owned()));
+        };
+        let opening = self.opening(reading)?.map(|opening| (opening.salt, opening.payload));
+        let device = Some(self.device_opening(reading));
+        let extra = Extra { entry: self.files.entry(reading.index)?, opening, device };
+        let (note, _) = self.checkpoint(reading.index + 1)?;
+        let proof = TlogProof::assemble(note, reading.index, &extra, &self.files.nodes())?;
+        Ok(proof.to_string().into_bytes())
+    }
 }
 
-/// The selected readings, at least one.
-fn select(recorder: &Recorder<Folder>, question: &Question) -> Result<Vec<StoredReading>, Error> {
+/// The selected readings of one log.
+fn select(
+    recorder: &Recorder<Folder>,
+    log: u32,
+    question: &Question,
+) -> Result<Vec<StoredReading>, Error> {
     let selection = match question.which {
         Which::All => Selection::All,
         Which::Day(day) => Selection::Days(day, day),
         Which::Range(from, to) => Selection::Days(day_of(from), day_of(to)),
         Which::Seq(seq) => Selection::Seq(seq),
     };
-    let mut readings = recorder.store().select(&question.device, selection)?;
+    let mut readings = recorder.store().select(log, &question.device, selection)?;
     if let Which::Range(from, to) = question.which {
-        let times = readings.iter().map(|reading| Ok(entry(recorder, reading.index)?.time.ms));
-        let times = times.collect::<Result<Vec<_>, Error>>()?;
-        let mut times = times.into_iter();
+        let earlier = (log != recorder.open_log().number).then(|| recorder.earlier_files(log));
+        let earlier = earlier.transpose()?;
+        let files = earlier.as_ref().unwrap_or(recorder.files());
+        let times =
+            readings.iter().map(|reading| Ok(Entry::decode(&files.entry(reading.index)?)?.time.ms));
+        let mut times = times.collect::<Result<Vec<u64>, Error>>()?.into_iter();
         readings.retain(|_| times.next().is_some_and(|ms| (from..to).contains(&ms)));
     }
-    match readings.len() {
-        0 => Err(Error::NotFound(format!(
-            "the log {} holds no such reading of {}",
-            recorder.open_log().origin,
-            question.device
-        ))),
-        found if found > MAX_READINGS => Err(Error::Usage(format!(
+    if readings.len() > MAX_READINGS {
+        let found = readings.len();
+        return Err(Error::Usage(format!(
             "{found} readings are too many for one bundle, at most {MAX_READINGS}: ask for days"
-        ))),
-        _ => Ok(readings),
+        )));
     }
-}
-
-fn add_reading(
-    recorder: &Recorder<Folder>,
-    parts: &mut Parts,
-    reading: &StoredReading,
-) -> Result<(), Error> {
-    parts.entries.push((reading.index, recorder.files().entry(reading.index)?));
-    parts.openings.extend(opening(recorder, reading)?);
-    add_device(recorder, parts, &reading.day.device, reading.day.day);
-    Ok(())
-}
-
-fn add_device(recorder: &Recorder<Folder>, parts: &mut Parts, device: &str, day: u32) {
-    let epoch = epoch_of(day);
-    if parts.devices.iter().all(|known| known.epoch != epoch) {
-        parts.devices.push(device_opening(recorder, device, day));
-    }
-}
-
-fn device_opening(recorder: &Recorder<Folder>, device: &str, day: u32) -> DeviceOpening {
-    let (pseudonym, opening) = recorder.plan().identity.pseudonym(device, day);
-    DeviceOpening { pseudonym, name: device.to_owned(), epoch: epoch_of(day), opening }
-}
-
-/// Payload and salt, unless one of them was erased.
-fn opening(recorder: &Recorder<Folder>, reading: &StoredReading) -> Result<Option<Opening>, Error> {
-    let Some(payload) = reading.payload.clone() else { return Ok(None) };
-    let Some(stored) = recorder.stored_key(&reading.day)? else { return Ok(None) };
-    let key = recorder.plan().identity.day_key(&stored);
-    let salt = salt(&key, reading.seq, reading.index);
-    Ok(Some(Opening { index: reading.index, salt, payload }))
-}
-
-/// Adds the summaries of days whose readings are all there.
-fn add_summaries(
-    recorder: &Recorder<Folder>,
-    parts: &mut Parts,
-    question: &Question,
-    readings: &[StoredReading],
-) -> Result<(), Error> {
-    let mut days: Vec<u32> = readings.iter().map(|reading| reading.day.day).collect();
-    days.dedup();
-    days.sort_unstable();
-    days.dedup();
-    for day in days {
-        let whole = match question.which {
-            Which::Range(from, to) => {
-                let start = u64::from(day) * DAY_MS;
-                from <= start && start + DAY_MS <= to
-            }
-            _ => true,
-        };
-        let summary = recorder.store().summary(&question.device, day)?.filter(|_| whole);
-        if let Some(index) = summary {
-            parts.entries.push((index, recorder.files().entry(index)?));
-        }
-    }
-    Ok(())
-}
-
-/// Adds the newest beacon before the first reading.
-fn add_beacon(recorder: &Recorder<Folder>, parts: &mut Parts, first: u64) -> Result<(), Error> {
-    if let Some((index, evidence)) = recorder.store().beacon_before(first)? {
-        parts.entries.push((index, recorder.files().entry(index)?));
-        parts.beacons.push(BlockEvidence::decode(&evidence)?);
-    }
-    Ok(())
-}
-
-fn tlog_proof(
-    recorder: &Recorder<Folder>,
-    readings: &[StoredReading],
-    fresh: &(u64, String),
-) -> Result<Vec<u8>, Error> {
-    let [reading] = readings else {
-        let reason = "a tlog-proof holds one reading: select it with --seq";
-        return Err(Error::Usage(reason.to_owned()));
-    };
-    let opening = opening(recorder, reading)?.map(|opening| (opening.salt, opening.payload));
-    let device = Some(device_opening(recorder, &reading.day.device, reading.day.day));
-    let extra = Extra { entry: recorder.files().entry(reading.index)?, opening, device };
-    let anchor = recorder.store().covering_anchor(reading.index + 1)?;
-    let note = anchor.map_or_else(|| fresh.1.clone(), |anchor| anchor.note);
-    let proof = TlogProof::assemble(note, reading.index, &extra, &recorder.files().nodes())?;
-    Ok(proof.to_string().into_bytes())
-}
-
-fn entry(recorder: &Recorder<Folder>, index: u64) -> Result<Entry, Error> {
-    Ok(Entry::decode(&recorder.files().entry(index)?)?)
+    Ok(readings)
 }
 
 fn day_of(ms: u64) -> u32 {

@@ -187,6 +187,11 @@ impl<D: Disk> Recorder<D> {
         &self.open
     }
 
+    /// The files of an earlier log.
+    pub fn earlier_files(&self, number: u32) -> Result<LogFiles<D>, Error> {
+        LogFiles::open(self.files.disk(), &recover::folder(number))
+    }
+
     /// What it was made for.
     pub const fn plan(&self) -> &Plan {
         &self.plan
@@ -224,8 +229,9 @@ impl<D: Disk> Recorder<D> {
             }
             Output::Erase(days) => self.store.erase(&days)?,
             Output::Acknowledge(acknowledgement) => {
-                let leaf = self.effects.wanted().then(|| self.files.leaf(acknowledgement.index));
-                if let Some(leaf) = leaf.transpose()? {
+                // A repeat may point into an earlier log; what it says became durable long ago.
+                if self.effects.wanted() && !acknowledgement.repeated {
+                    let leaf = self.files.leaf(acknowledgement.index)?;
                     self.effects.sent_acknowledgement(&leaf);
                 }
                 return Ok(Some(Event::Acknowledged(acknowledgement)));

@@ -203,7 +203,8 @@ pub(crate) fn origin_of(first: &str, number: u32) -> String {
     if number == 1 { first.to_owned() } else { format!("{first}/{number}") }
 }
 
-fn folder(number: u32) -> String {
+/// Where the files of a log lie.
+pub(super) fn folder(number: u32) -> String {
     format!("{LOGS}/{number}")
 }
 

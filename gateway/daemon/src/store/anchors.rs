@@ -85,14 +85,14 @@ impl Store {
         Ok(statement.query_row([digest.as_bytes()], anchor_row).optional()?)
     }
 
-    /// The smallest final anchor of the open log that covers `size` leaves.
-    pub fn covering_anchor(&self, size: u64) -> Result<Option<Anchor>, Error> {
+    /// The smallest final anchor of a log that covers `size` leaves.
+    pub fn covering_anchor(&self, log: u32, size: u64) -> Result<Option<Anchor>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM anchor WHERE log = ?1 AND size >= ?2 AND final IS NOT NULL
              ORDER BY size LIMIT 1"
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        Ok(statement.query_row([self.log, signed(size)], anchor_row).optional()?)
+        Ok(statement.query_row([i64::from(log), signed(size)], anchor_row).optional()?)
     }
 
     /// The newest anchors of the open log, newest first.
@@ -123,12 +123,13 @@ impl Store {
     }
 
     /// The newest proven beacon before leaf `index`: its index and what proves it.
-    pub fn beacon_before(&self, index: u64) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    pub fn beacon_before(&self, log: u32, index: u64) -> Result<Option<(u64, Vec<u8>)>, Error> {
         let sql = "SELECT idx, evidence FROM beacon
                    WHERE log = ?1 AND idx < ?2 AND evidence IS NOT NULL ORDER BY idx DESC LIMIT 1";
         let mut statement = self.db.prepare_cached(sql)?;
-        let row = statement
-            .query_row([self.log, signed(index)], |row| Ok((unsigned(row.get(0)?), row.get(1)?)));
+        let row = statement.query_row([i64::from(log), signed(index)], |row| {
+            Ok((unsigned(row.get(0)?), row.get(1)?))
+        });
         Ok(row.optional()?)
     }
 }

@@ -37,7 +37,7 @@ pub struct Store {
     log: i64,
 }
 
-/// The log that is open.
+/// A log of this gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenLog {
     /// Its number, and the name of its folder.
@@ -89,17 +89,21 @@ impl Store {
 
     /// The newest log, if there is one.
     pub fn current_log(&mut self) -> Result<Option<OpenLog>, Error> {
-        let sql = "SELECT id, origin, head_size, head_note FROM log ORDER BY id DESC LIMIT 1";
-        let row = self.db.query_row(sql, [], |row| {
+        let newest = self.logs()?.pop();
+        self.log = newest.as_ref().map_or(0, |log| i64::from(log.number));
+        Ok(newest)
+    }
+
+    /// All logs, the open one last.
+    pub fn logs(&self) -> Result<Vec<OpenLog>, Error> {
+        let sql = "SELECT id, origin, head_size, head_note FROM log ORDER BY id";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| {
             let head: (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
-            Ok((row.get(0)?, row.get(1)?, head.0.zip(head.1)))
-        });
-        let Some((id, origin, head)): Option<(i64, _, Option<(i64, _)>)> = row.optional()? else {
-            return Ok(None);
-        };
-        self.log = id;
-        let head = head.map(|(size, note)| (unsigned(size), note));
-        Ok(Some(OpenLog { number: u32::try_from(id).unwrap_or(u32::MAX), origin, head }))
+            let head = head.0.map(unsigned).zip(head.1);
+            Ok(OpenLog { number: row.get(0)?, origin: row.get(1)?, head })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Begins the log with this number and origin; it is the open one from now on.

@@ -11,7 +11,7 @@ use sluicegate_notary::{
 use super::{Store, signed, unsigned};
 use crate::{Error, disk::Disk, files::LogFiles};
 
-/// A reading of the open log, as it can be proved.
+/// A reading as it can be proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredReading {
     /// Index of its leaf.
@@ -145,8 +145,13 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Readings of a device in the open log, by index.
-    pub fn select(&self, device: &str, which: Selection) -> Result<Vec<StoredReading>, Error> {
+    /// Readings of a device in a log, by index.
+    pub fn select(
+        &self,
+        log: u32,
+        device: &str,
+        which: Selection,
+    ) -> Result<Vec<StoredReading>, Error> {
         let (from, to, seq) = match which {
             Selection::All => (0, u32::MAX, None),
             Selection::Days(from, to) => (from, to, None),
@@ -156,7 +161,7 @@ impl Store {
                    WHERE device = (SELECT id FROM device WHERE name = ?1) AND log = ?2
                      AND day BETWEEN ?3 AND ?4 AND (?5 IS NULL OR seq = ?5) ORDER BY idx";
         let mut statement = self.db.prepare_cached(sql)?;
-        let rows = statement.query_map(params![device, self.log, from, to, seq], |row| {
+        let rows = statement.query_map(params![device, log, from, to, seq], |row| {
             let (day, class) = (row.get(1)?, row.get(2)?);
             Ok(StoredReading {
                 index: unsigned(row.get(0)?),
@@ -168,13 +173,12 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Index of the newest summary of a device's day in the open log.
-    pub fn summary(&self, device: &str, day: u32) -> Result<Option<u64>, Error> {
+    /// Index of the newest summary of a device's day in a log.
+    pub fn summary(&self, log: u32, device: &str, day: u32) -> Result<Option<u64>, Error> {
         let sql = "SELECT summary FROM day WHERE log = ?1 AND day = ?2
                    AND device = (SELECT id FROM device WHERE name = ?3)";
         let mut statement = self.db.prepare_cached(sql)?;
-        let row =
-            statement.query_row(params![self.log, day, device], |row| row.get(0)).optional()?;
+        let row = statement.query_row(params![log, day, device], |row| row.get(0)).optional()?;
         Ok(row.flatten().map(unsigned))
     }
 
