@@ -27,7 +27,7 @@ impl<'a> Checkpoint<'a> {
         let mut lines = body.split('\n');
         let mut line = || lines.next().ok_or(Error::Checkpoint("fewer than three lines"));
         let (origin, size, root) = (line()?, line()?, line()?);
-        if line()? != "" || lines.next().is_some() {
+        if !line()?.is_empty() || lines.next().is_some() {
             return Err(Error::Checkpoint("more than three lines"));
         }
         if origin.is_empty() {

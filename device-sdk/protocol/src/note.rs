@@ -220,7 +220,7 @@ impl<'a> SignatureLine<'a> {
 /// Writes `text`, an empty line and the signature line of a log or ledger key. `text` ends with a newline.
 pub fn sign(text: &str, name: &str, key: &SigningKey, out: &mut impl Write) -> fmt::Result {
     let id = key_id(name, KeyKind::Note, &key.verifying_key());
-    write!(out, "{text}\n")?;
+    writeln!(out, "{text}")?;
     write_line(name, id, &[], &key.sign(text.as_bytes()), out)
 }
 
@@ -252,7 +252,7 @@ fn write_line(
     bytes[4 + time.len()..end].copy_from_slice(&signature.to_bytes());
     let mut buffer = [0; 104];
     let encoded = Base64::encode(&bytes[..end], &mut buffer).map_err(|_| fmt::Error)?;
-    write!(out, "— {name} {encoded}\n")
+    writeln!(out, "— {name} {encoded}")
 }
 
 fn key_id(name: &str, kind: KeyKind, key: &VerifyingKey) -> u32 {

@@ -178,7 +178,7 @@ impl Growth {
     /// So many bytes were added.
     pub fn add(&mut self, now_ms: u64, bytes: u64) {
         self.advance(now_ms);
-        let bucket = &mut self.buckets[(self.hour % HOURS as u64) as usize];
+        let bucket = &mut self.buckets[bucket_of(self.hour)];
         *bucket = bucket.saturating_add(bytes);
     }
 
@@ -202,10 +202,15 @@ impl Growth {
         let hour = now_ms.saturating_sub(self.start_ms) / HOUR_MS;
         for passed in self.hour.saturating_add(1)..=hour.min(self.hour.saturating_add(HOURS as u64))
         {
-            self.buckets[(passed % HOURS as u64) as usize] = 0;
+            self.buckets[bucket_of(passed)] = 0;
         }
         self.hour = self.hour.max(hour);
     }
+}
+
+/// The bucket that an hour shares with those a day before and after it.
+fn bucket_of(hour: u64) -> usize {
+    usize::try_from(hour % HOURS as u64).unwrap_or(0)
 }
 
 #[cfg(test)]
