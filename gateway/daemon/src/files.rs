@@ -34,6 +34,9 @@ const WIDTH_64: u64 = WIDTH as u64;
 const FULL: usize = WIDTH as usize;
 const TAIL: &str = "tail-";
 
+/// Writes a tile to a path and gives the number of tiles written.
+type WriteTile<'a, D> = dyn FnMut(&LogFiles<D>, &str, Vec<u8>) -> Result<u64, Error> + 'a;
+
 /// The files of one log below one folder.
 pub struct LogFiles<D> {
     disk: Rc<D>,
@@ -116,7 +119,8 @@ impl<D: Disk> LogFiles<D> {
             return entry.cloned().ok_or_else(|| self.damaged(format!("no entry {index}")));
         }
         let entries = self.bundle(index / WIDTH_64)?;
-        Ok(entries[usize::from((index % WIDTH_64) as u8)].clone())
+        let position = usize::try_from(index % WIDTH_64).unwrap_or(0);
+        entries.into_iter().nth(position).ok_or_else(|| self.damaged(format!("no entry {index}")))
     }
 
     /// The leaf hash at `index`, without reading its whole tile.
@@ -220,7 +224,7 @@ impl<D: Disk> LogFiles<D> {
             self.disk.sync_dir(&folder).map_err(Error::storage(format!("syncing {folder}")))?;
         }
         self.remove_partials(old + (count * FULL) as u64)?;
-        self.turn_tail(old + (count * FULL) as u64)
+        self.turn_tail(count * FULL)
     }
 
     /// Hands the full level-0 tile `index` and every tile that it completes to `write`, and moves their roots up.
@@ -228,17 +232,18 @@ impl<D: Disk> LogFiles<D> {
         &self,
         edges: &mut [Vec<Digest>; LEVELS as usize],
         index: u64,
-        write: &mut dyn FnMut(&Self, &str, Vec<u8>) -> Result<u64, Error>,
+        write: &mut WriteTile<'_, D>,
     ) -> Result<u64, Error> {
         let (mut written, mut index) = (0, index);
-        for level in 0..usize::from(LEVELS) - 1 {
-            if edges[level].len() < FULL {
+        for level in 0..LEVELS - 1 {
+            let edge = &mut edges[usize::from(level)];
+            if edge.len() < FULL {
                 break;
             }
-            let hashes = std::mem::take(&mut edges[level]);
-            let path = self.tile_path(Kind::Hashes(level as u8), index);
+            let hashes = std::mem::take(edge);
+            let path = self.tile_path(Kind::Hashes(level), index);
             written += write(self, &path, tile::encode_hashes(&hashes))?;
-            edges[level + 1].push(tile::subtree_root(&hashes));
+            edges[usize::from(level) + 1].push(tile::subtree_root(&hashes));
             index /= WIDTH_64;
         }
         Ok(written)
@@ -253,9 +258,9 @@ impl<D: Disk> LogFiles<D> {
         Ok(())
     }
 
-    /// Begins a new tail behind the tiles and removes the old one.
-    fn turn_tail(&mut self, tiled: u64) -> Result<(), Error> {
-        let rest = self.tail.split_off((tiled - self.tiled) as usize);
+    /// Begins a new tail behind `count` more entries in tiles and removes the old one.
+    fn turn_tail(&mut self, count: usize) -> Result<(), Error> {
+        let (rest, tiled) = (self.tail.split_off(count), self.tiled + count as u64);
         let (old, new) = (self.tail_path(self.tiled), self.tail_path(tiled));
         write_whole(&*self.disk, &new, &records(tiled, &rest)?)
             .and_then(|()| self.disk.sync_dir(&self.folder))
