@@ -3,6 +3,8 @@
 //! Guarantees: the same roots; each side accepts the other's proofs and refuses the tampered ones. The trees follow
 //! from a fixed seed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
 use sha2_011::{Sha256, digest::Output};
 use sluicegate_notary::{

@@ -3,6 +3,9 @@
 //! Guarantees: every single-byte change and every cut of a bundle is refused, a perfect forgery is refused, and the
 //! committed wasm says byte for byte what the native verifier says.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary has no public interface")]
+
 mod changes;
 mod claims;
 mod fixture;

@@ -36,7 +36,7 @@ use crate::{
 pub const MAGIC: &str = "sluicegate/bundle/v1";
 
 /// Longest bundle, in bytes.
-pub const MAX_BUNDLE: usize = 256 << 20;
+pub const MAX_BUNDLE: usize = 128 << 20;
 
 /// Longest checkpoint note: origin, size, root and 32 signatures.
 pub const MAX_CHECKPOINT: usize = 16 << 10;

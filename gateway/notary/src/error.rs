@@ -32,19 +32,19 @@ pub enum Error {
         seq: u64,
     },
     /// Foreign bytes that are not the one deterministic encoding of what they should be.
-    #[error("{what} is not in its one valid encoding")]
+    #[error("the {what} is not in its one valid encoding")]
     Encoding {
         /// What should have been there: "log entry", "bundle".
         what: &'static str,
     },
     /// Things that are not in ascending order, or of which there are none.
-    #[error("{what} are not in ascending order, or there are none")]
+    #[error("the {what} are not in ascending order, or there are none")]
     Order {
         /// What should be in order.
         what: &'static str,
     },
     /// A text or byte string longer than its bound.
-    #[error("{what} is {found} bytes long, at most {limit} are allowed")]
+    #[error("the {what} is {found} bytes long, at most {limit} are allowed")]
     TooLong {
         /// What is too long.
         what: &'static str,

@@ -173,31 +173,24 @@ fn inclusion(content: &Content<'_>, report: &mut Report) -> Result<(), Failure> 
 
 fn openings(content: &Content<'_>, report: &mut Report) -> Result<(), Failure> {
     content.check_openings().at(Check::Openings)?;
-    let (readings, shown) = (content.readings().count(), content.bundle.parts.openings.len());
-    let text = if shown == 0 {
-        String::from("No value is shown.")
-    } else {
-        format!(
-            "{} and {} are those that the log committed to.",
-            sentence_start(shown, "value", "values"),
-            count(content.bundle.parts.devices.len() as u64, "device name", "device names")
-        )
-    };
-    let hidden = (readings - shown) as u64;
-    let rest = match hidden {
-        0 => String::new(),
-        _ => format!(
-            " {} without a value: left out of the bundle, or erased.",
-            sentence_start(readings - shown, "reading is", "readings are")
-        ),
-    };
+    let parts = &content.bundle.parts;
+    let (shown, names) = (parts.openings.len() as u64, parts.devices.len() as u64);
+    let hidden = (content.readings().count() as u64).saturating_sub(shown);
     let status = if shown == 0 { Status::NotChecked } else { Status::Passed };
-    report.step(Check::Openings, status, text + &rest);
+    let mut text = format!(
+        "{} shown, with {}.",
+        count(shown, "value is", "values are"),
+        count(names, "device name", "device names")
+    );
+    if shown > 0 {
+        text += " All of it is what the log committed to.";
+    }
+    if hidden > 0 {
+        let without = count(hidden, "reading is", "readings are");
+        text += &format!(" {without} without a value: left out of the bundle, or erased.");
+    }
+    report.step(Check::Openings, status, text);
     Ok(())
-}
-
-fn sentence_start(number: usize, one: &str, many: &str) -> String {
-    count(number as u64, one, many)
 }
 
 fn days(content: &Content<'_>, report: &mut Report) -> Result<(), Failure> {
