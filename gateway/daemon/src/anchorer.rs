@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluicegate_ledger::{
-    Anchors, Error as LedgerError, Request,
+    Anchors, Cursor, Error as LedgerError, Event, EventKind, Request,
     fees::Class,
     outbox::{self, Call, Input, News, Notice, Outbox, Output, Record},
 };
@@ -27,6 +27,9 @@ use crate::{
     keeper::Keeper,
     recorder::{Alarm, checkpoint_of},
 };
+
+/// `meta` name of the cursor in the ledger's events.
+const CURSOR: &str = "event cursor";
 
 /// Longest sleep, so that finality and a returned ledger are noticed.
 const NAP: Duration = Duration::from_secs(1);
@@ -51,6 +54,8 @@ pub struct Anchorer {
     effects: Effects,
     reach: watch::Sender<Reach>,
     compared: bool,
+    /// Where the ledger's events were read to.
+    cursor: Cursor,
     /// Anchors that are final and lack their evidence, with their blocks.
     unproven: BTreeMap<Digest, u64>,
 }
@@ -71,10 +76,19 @@ impl Anchorer {
                 Alarm(format!("outbox record {intent} can't be read and is left out: {error}"));
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
+        let cursor = keeper.insist(|desk, _| desk.recorder.store().meta(CURSOR)).await?;
         let (reach, watched) = watch::channel(Reach::Unknown);
-        let unproven = BTreeMap::new();
-        let compared = false;
-        let anchorer = Self { keeper, ledger, outbox, clock, effects, reach, compared, unproven };
+        let anchorer = Self {
+            keeper,
+            ledger,
+            outbox,
+            clock,
+            effects,
+            reach,
+            compared: false,
+            cursor: Cursor(cursor.unwrap_or_default()),
+            unproven: BTreeMap::new(),
+        };
         Ok((anchorer, watched))
     }
 
@@ -105,6 +119,7 @@ impl Anchorer {
         if due {
             self.begin().await?;
         }
+        self.follow().await?;
         let now = self.clock.now().monotonic_ms;
         self.outbox.handle(now, Input::Tick);
         self.drain().await?;
@@ -126,6 +141,38 @@ impl Anchorer {
              the state is an old copy, or another gateway uses the same account"
         );
         self.keeper.insist(move |desk, _| desk.begin_new_log(&reason)).await
+    }
+
+    /// Reads the ledger's events from where it stopped; those of the own account hurry the outbox on.
+    async fn follow(&mut self) -> Result<(), Error> {
+        let own = self.ledger.description().account.clone();
+        loop {
+            let page = match self.ledger.events(&self.cursor).await {
+                Err(LedgerError::CursorUnknown) if !self.cursor.0.is_empty() => {
+                    tracing::warn!("this ledger does not know where its events were read to: anew");
+                    self.cursor = Cursor::default();
+                    continue;
+                }
+                page => page?,
+            };
+            self.reachable();
+            if page.events.is_empty() {
+                return Ok(());
+            }
+            let mine = |event: &&Event| {
+                let EventKind::Anchored { account, .. } = &event.kind;
+                *account == own
+            };
+            for Event { kind, block, finality, .. } in page.events.iter().filter(mine) {
+                let EventKind::Anchored { digest, .. } = kind;
+                tracing::debug!(%digest, block = block.number, ?finality, "event");
+                self.outbox.handle(self.clock.now().monotonic_ms, Input::Moved);
+            }
+            let cursor = page.next.0.clone();
+            let keep = move |desk: &mut Desk, _| desk.recorder.store().set_meta(CURSOR, &cursor);
+            self.keeper.insist(keep).await?;
+            self.cursor = page.next;
+        }
     }
 
     /// Hands the anchor that was under way to the outbox again; it is the same intent if it is still there.

@@ -38,6 +38,9 @@ pub fn run(file: &Path) -> Result<(), Error> {
         if let Some(alarm) = alarm {
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
+        for alarm in setup::missing_psks(&config) {
+            keeper.call(move |desk, _| desk.alarm(alarm)).await;
+        }
         let config = Rc::new(config);
         let listener = socket::bind(&config.socket)?;
         let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;

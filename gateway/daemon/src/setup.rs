@@ -25,7 +25,7 @@ use crate::{
     disk::{Disk, Folder},
     effects::Effects,
     identity::Identity,
-    recorder::{LOGS, Plan, origin_of},
+    recorder::{Alarm, LOGS, Plan, origin_of},
 };
 
 /// Name of the embedded ledger's file in its folder.
@@ -67,6 +67,15 @@ pub fn desk(config: &Config, clock: Clock) -> Result<Setup, Error> {
 /// The log's keys.
 pub fn identity(config: &Config) -> Result<Identity, Error> {
     Ok(Identity::new(&*credentials::load(config, &config.log.key_credential)?))
+}
+
+/// Devices whose PSK can't be used, so that the administrator hears of it before the device does.
+pub fn missing_psks(config: &Config) -> Vec<Alarm> {
+    let named = config.devices.iter().filter_map(|device| {
+        let psk = credentials::load(config, device.psk_credential.as_deref()?);
+        psk.err().map(|error| Alarm(format!("device {}: {error}", device.name)))
+    });
+    named.collect()
 }
 
 /// How the outbox behaves.
