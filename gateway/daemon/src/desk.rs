@@ -79,7 +79,7 @@ impl Desk {
         let disk = Rc::new(Folder::new(&setup.state));
         let now = setup.clock.now();
         let (recorder, alarms) = open_recorder(&disk, &setup, now)?;
-        let anchoring = resume_anchoring(&recorder, setup.cadence)?;
+        let anchoring = resume_anchoring(&recorder, setup.cadence, now)?;
         let mut desk = Self {
             recorder,
             anchoring,
@@ -184,7 +184,7 @@ impl Desk {
     pub(crate) fn drive(&mut self) -> Result<bool, Error> {
         let now = self.now();
         let events = self.recorder.drive(now)?;
-        let grown = events.iter().any(|event| matches!(event, Event::Acknowledged(_)));
+        let grown = events.iter().any(|event| matches!(event, Event::Grown { leaves: 1.., .. }));
         for event in events {
             self.tell(now, event)?;
         }
@@ -205,7 +205,7 @@ impl Desk {
         // The database has one owner: the old connection goes first.
         self.recorder.close();
         let (recorder, alarms) = open_recorder(&self.disk, &self.setup, now)?;
-        self.anchoring = resume_anchoring(&recorder, self.setup.cadence)?;
+        self.anchoring = resume_anchoring(&recorder, self.setup.cadence, now)?;
         self.recorder = recorder;
         self.alarm(Alarm(format!("the store failed and was opened again: {error}")));
         alarms.into_iter().for_each(|alarm| self.alarm(alarm));
@@ -235,14 +235,14 @@ impl Desk {
     fn tell(&mut self, now: Now, event: Event) -> Result<(), Error> {
         match event {
             Event::Acknowledged(acknowledgement) => {
-                if !acknowledgement.repeated {
-                    self.anchoring.appended(now.wall);
-                }
                 if let Some(reply) = self.waiting.remove(&acknowledgement.ticket) {
                     let _ = reply.send(Ok(acknowledgement));
                 }
             }
-            Event::Grown(bytes) => self.growth.add(now.monotonic_ms, bytes),
+            Event::Grown { leaves, bytes } => {
+                self.anchoring.appended(self.recorder.files().size(), leaves, now.wall);
+                self.growth.add(now.monotonic_ms, bytes);
+            }
             Event::Published { size, note } => {
                 self.recorder.publish(size, &note)?;
                 for wish in self.wishes.drain(..) {
@@ -283,25 +283,31 @@ fn open_recorder(
 }
 
 /// What is anchored, what is under way, and the oldest leaf that waits.
-fn resume_anchoring(recorder: &Recorder<Folder>, cadence: Cadence) -> Result<Anchoring, Error> {
+fn resume_anchoring(
+    recorder: &Recorder<Folder>,
+    cadence: Cadence,
+    now: Now,
+) -> Result<Anchoring, Error> {
     let anchors = recorder.store().anchors(RECENT_ANCHORS)?;
     let is_final = |state: &AnchorState| matches!(state, AnchorState::Final { .. });
     let anchored = anchors.iter().find(|anchor| is_final(&anchor.state));
     let anchored = anchored.map_or(0, |anchor| anchor.size);
-    let mut anchoring = Anchoring::new(cadence, anchored, oldest_reading(recorder, anchored)?);
+    let mut anchoring =
+        Anchoring::new(cadence, now.monotonic_ms, anchored, oldest_leaf(recorder, anchored)?);
     let under_way = anchors.iter().find(|anchor| anchor.state == AnchorState::UnderWay);
     if let Some(anchor) = under_way.filter(|anchor| anchor.size > anchored) {
-        anchoring.resumed(UnderWay { digest: anchor.digest, size: anchor.size });
+        let later = oldest_leaf(recorder, anchor.size)?;
+        anchoring.resumed(UnderWay { digest: anchor.digest, size: anchor.size }, later);
     }
     Ok(anchoring)
 }
 
-/// Time of the first reading from leaf `from` on.
-fn oldest_reading(recorder: &Recorder<Folder>, from: u64) -> Result<Option<Timestamp>, Error> {
+/// Time of the first leaf from `from` on that wants to be anchored.
+fn oldest_leaf(recorder: &Recorder<Folder>, from: u64) -> Result<Option<Timestamp>, Error> {
     let files = recorder.files();
     for index in from..files.size() {
         let entry = Entry::decode(&files.entry(index)?)?;
-        if matches!(entry.body, Body::Reading(_)) {
+        if !matches!(entry.body, Body::Beacon(_) | Body::Genesis(_)) {
             return Ok(Some(entry.time));
         }
     }

@@ -44,6 +44,8 @@ pub struct Anchoring {
     /// Readings and other leaves that ask for an anchor; beacons don't.
     grown: u64,
     oldest: Option<Timestamp>,
+    /// Size of the log and time of its newest growth while no anchor was under way.
+    newest: Option<(u64, Timestamp)>,
     /// The oldest leaf that the anchor under way does not cover.
     oldest_after: Option<Timestamp>,
     grown_after: u64,
@@ -54,29 +56,42 @@ pub struct Anchoring {
 
 impl Anchoring {
     /// The state after a start: what is anchored finally, and the oldest leaf that is not, if any.
-    pub const fn new(cadence: Cadence, anchored_size: u64, oldest: Option<Timestamp>) -> Self {
+    ///
+    /// What waits already is due at once. Where nothing waits, the heartbeat counts from `now_ms`, so that a gateway
+    /// that starts again and again does not pay again and again.
+    pub const fn new(
+        cadence: Cadence,
+        now_ms: u64,
+        anchored_size: u64,
+        oldest: Option<Timestamp>,
+    ) -> Self {
         Self {
             cadence,
             under_way: None,
             anchored_size,
             grown: oldest.is_some() as u64,
             oldest,
+            newest: None,
             oldest_after: None,
             grown_after: 0,
-            last_start_ms: None,
+            last_start_ms: if anchored_size > 0 && oldest.is_none() { Some(now_ms) } else { None },
             not_before_ms: 0,
             urgent: false,
         }
     }
 
-    /// A leaf became durable that should be anchored.
-    pub fn appended(&mut self, time: Timestamp) {
+    /// So many `leaves` that should be anchored became durable, and the log has `size` leaves now.
+    pub fn appended(&mut self, size: u64, leaves: u64, time: Timestamp) {
+        if leaves == 0 {
+            return;
+        }
         if self.under_way.is_some() {
-            self.grown_after = self.grown_after.saturating_add(1);
+            self.grown_after = self.grown_after.saturating_add(leaves);
             self.oldest_after.get_or_insert(time);
         } else {
-            self.grown = self.grown.saturating_add(1);
+            self.grown = self.grown.saturating_add(leaves);
             self.oldest.get_or_insert(time);
+            self.newest = Some((size, time));
         }
     }
 
@@ -106,15 +121,20 @@ impl Anchoring {
     }
 
     /// An anchor of this checkpoint was handed to the outbox.
-    pub const fn started(&mut self, now_ms: u64, anchor: UnderWay) {
-        self.under_way = Some(anchor);
+    ///
+    /// The checkpoint is a little older than this call: leaves that came since stay for the next anchor.
+    pub fn started(&mut self, now_ms: u64, anchor: UnderWay) {
+        let newer = self.newest.take().filter(|(size, _)| *size > anchor.size);
+        self.resumed(anchor, newer.map(|(_, time)| time));
         self.last_start_ms = Some(now_ms);
         self.urgent = false;
     }
 
-    /// An anchor that was under way before a restart still is.
-    pub const fn resumed(&mut self, anchor: UnderWay) {
+    /// An anchor that was under way before a restart still is; `later` is the oldest leaf that it does not cover.
+    pub const fn resumed(&mut self, anchor: UnderWay, later: Option<Timestamp>) {
         self.under_way = Some(anchor);
+        self.oldest_after = later;
+        self.grown_after = later.is_some() as u64;
     }
 
     /// The anchor under way is final; gives the number of leaves that it covers.
@@ -230,11 +250,11 @@ mod tests {
 
     #[test]
     fn the_interval_holds_and_the_oldest_leaf_is_known() {
-        let mut anchoring = Anchoring::new(CADENCE, 0, None);
-        anchoring.appended(leaf(1));
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, None);
+        anchoring.appended(2, 1, leaf(1));
         assert!(anchoring.due(0));
         anchoring.started(0, anchor(1, 2));
-        anchoring.appended(leaf(7));
+        anchoring.appended(3, 1, leaf(7));
         assert_eq!(
             (anchoring.next_deadline(), anchoring.oldest_unanchored()),
             (None, Some(leaf(1)))
@@ -246,8 +266,39 @@ mod tests {
     }
 
     #[test]
+    fn leaves_newer_than_the_checkpoint_are_anchored_next() {
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, None);
+        anchoring.appended(2, 1, leaf(1));
+        anchoring.appended(3, 1, leaf(2));
+        anchoring.started(0, anchor(1, 2));
+        anchoring.finalised(&Digest::new([1; 32]));
+        assert_eq!(
+            (anchoring.next_deadline(), anchoring.oldest_unanchored()),
+            (Some(600), Some(leaf(2)))
+        );
+        anchoring.started(600, anchor(2, 3));
+        anchoring.finalised(&Digest::new([2; 32]));
+        assert_eq!(
+            (anchoring.next_deadline(), anchoring.oldest_unanchored()),
+            (Some(10_600), None)
+        );
+    }
+
+    #[test]
+    fn leaves_newer_than_an_anchor_that_a_restart_interrupted_are_anchored_next() {
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, Some(leaf(1)));
+        anchoring.resumed(anchor(1, 2), Some(leaf(2)));
+        assert_eq!(anchoring.oldest_unanchored(), Some(leaf(1)));
+        anchoring.finalised(&Digest::new([1; 32]));
+        assert_eq!(
+            (anchoring.next_deadline(), anchoring.oldest_unanchored()),
+            (Some(0), Some(leaf(2)))
+        );
+    }
+
+    #[test]
     fn without_growth_only_the_heartbeat() {
-        let mut anchoring = Anchoring::new(CADENCE, 0, None);
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, None);
         anchoring.started(5, anchor(1, 2));
         anchoring.finalised(&Digest::new([1; 32]));
         assert_eq!(anchoring.next_deadline(), Some(10_005));
@@ -256,21 +307,31 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_pays_only_for_what_waits() {
+        let quiet = Anchoring::new(CADENCE, 7, 5, None);
+        assert_eq!(quiet.next_deadline(), Some(10_007));
+        let waiting = Anchoring::new(CADENCE, 7, 5, Some(leaf(3)));
+        assert!(waiting.due(7));
+        let first = Anchoring::new(CADENCE, 7, 0, None);
+        assert!(first.due(7));
+    }
+
+    #[test]
     fn many_leaves_do_not_wait() {
-        let mut anchoring = Anchoring::new(CADENCE, 0, None);
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, None);
         anchoring.started(0, anchor(1, 2));
         anchoring.finalised(&Digest::new([1; 32]));
-        (0..4).for_each(|ms| anchoring.appended(leaf(ms)));
+        anchoring.appended(6, 4, leaf(0));
         assert!(!anchoring.due(10));
-        anchoring.appended(leaf(4));
+        anchoring.appended(7, 1, leaf(4));
         assert!(anchoring.due(10));
     }
 
     #[test]
     fn a_failure_is_retried_after_a_pause_and_loses_no_leaf() {
-        let mut anchoring = Anchoring::new(CADENCE, 0, Some(leaf(3)));
+        let mut anchoring = Anchoring::new(CADENCE, 0, 0, Some(leaf(3)));
         anchoring.started(100, anchor(1, 2));
-        anchoring.appended(leaf(4));
+        anchoring.appended(3, 1, leaf(4));
         anchoring.failed(200, &Digest::new([1; 32]));
         assert_eq!(anchoring.next_deadline(), Some(250));
         assert_eq!((anchoring.oldest_unanchored(), anchoring.anchored_size()), (Some(leaf(3)), 0));
