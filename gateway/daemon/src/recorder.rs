@@ -57,8 +57,13 @@ pub struct Plan {
 pub enum Event {
     /// A reading is logged.
     Acknowledged(Acknowledgement),
-    /// So many bytes were added to the disk.
-    Grown(u64),
+    /// The log and the disk grew.
+    Grown {
+        /// Leaves that want to be anchored: all but beacons and the genesis leaf.
+        leaves: u64,
+        /// Bytes on the disk.
+        bytes: u64,
+    },
     /// A checkpoint may be shown.
     Published {
         /// Leaves under it.
@@ -80,6 +85,8 @@ pub struct Recorder<D> {
     open: OpenLog,
     entropy: Entropy,
     effects: Effects,
+    /// What the commit under way adds.
+    growth: (u64, u64),
 }
 
 impl<D: Disk> Recorder<D> {
@@ -99,7 +106,8 @@ impl<D: Disk> Recorder<D> {
         let settings = settings(&plan, &recovered.open.origin, recovered.store.predecessor()?);
         let log = Log::new(settings, resume, now);
         let recover::Recovered { store, files, open, alarms, .. } = recovered;
-        Ok((Self { plan, store, files, log, open, entropy, effects }, alarms))
+        let growth = (0, 0);
+        Ok((Self { plan, store, files, log, open, entropy, effects, growth }, alarms))
     }
 
     /// Takes a reading; the acknowledgement comes from [`Recorder::drive`].
@@ -211,16 +219,17 @@ impl<D: Disk> Recorder<D> {
                     self.effects.durable_checkpoint(note);
                 }
                 self.log.persisted();
+                let leaves = rows.readings.len() + rows.summaries.len() + rows.erasures.len();
                 let bytes = rows.readings.iter().map(|row| row.payload.len() as u64 + ROW_BYTES);
-                return Ok(Some(Event::Grown(bytes.sum())));
+                self.growth = (leaves as u64, bytes.sum());
             }
             Output::Append(append) => {
-                let bytes =
-                    append.entries.iter().map(|entry| entry.len() as u64 + LEAF_BYTES).sum();
+                let bytes = append.entries.iter().map(|entry| entry.len() as u64 + LEAF_BYTES);
+                let bytes = self.growth.1 + bytes.sum::<u64>();
                 self.files.append(append.first, append.entries, &append.leaves)?;
                 self.effects.durable_leaves(&append.leaves);
                 self.log.persisted();
-                return Ok(Some(Event::Grown(bytes)));
+                return Ok(Some(Event::Grown { leaves: self.growth.0, bytes }));
             }
             Output::Record { size, note } => {
                 self.store.record_head(size, &note)?;

@@ -115,7 +115,7 @@ fn adopt<D: Disk>(disk: &Rc<D>, store: &mut Store, plan: &Plan) -> Result<OpenLo
         store.set_meta(REBUILD, b"1")?;
     }
     store.begin_log(number, &origin)?;
-    Ok(OpenLog { number, origin, head: None })
+    Ok(OpenLog { number, origin, durable: 0, head: None })
 }
 
 /// Opens the files and compares them with the newest checkpoint that may have been shown.
@@ -125,6 +125,10 @@ fn open_files<D: Disk>(
     alarms: &mut Vec<Alarm>,
 ) -> Result<LogFiles<D>, Error> {
     let mut files = LogFiles::open(disk.clone(), &folder(open.number))?;
+    if files.size() < open.durable {
+        let what = format!("{} leaves are left of {}", files.size(), open.durable);
+        return Err(Error::Damaged(what));
+    }
     let published = match &open.head {
         Some((_, note)) => Some(note.clone()),
         None => files.published()?.filter(|note| checkpoint_of(note).is_ok()),
@@ -182,7 +186,7 @@ fn follow(store: &mut Store, plan: &Plan, before: &OpenLog) -> Result<OpenLog, E
     let number = before.number.saturating_add(1);
     let origin = origin(plan, number);
     store.begin_log(number, &origin)?;
-    Ok(OpenLog { number, origin, head: None })
+    Ok(OpenLog { number, origin, durable: 0, head: None })
 }
 
 fn device_of(entry: &Entry, plan: &Plan) -> Option<String> {

@@ -44,6 +44,8 @@ pub struct OpenLog {
     pub number: u32,
     /// Its origin.
     pub origin: String,
+    /// So many leaves were durable before the newest commit.
+    pub durable: u64,
     /// The newest checkpoint that may have been shown, as size and note.
     pub head: Option<(u64, String)>,
 }
@@ -96,12 +98,13 @@ impl Store {
 
     /// All logs, the open one last.
     pub fn logs(&self) -> Result<Vec<OpenLog>, Error> {
-        let sql = "SELECT id, origin, head_size, head_note FROM log ORDER BY id";
+        let sql = "SELECT id, origin, head_size, head_note, durable FROM log ORDER BY id";
         let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| {
             let head: (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
             let head = head.0.map(unsigned).zip(head.1);
-            Ok(OpenLog { number: row.get(0)?, origin: row.get(1)?, head })
+            let durable = unsigned(row.get(4)?);
+            Ok(OpenLog { number: row.get(0)?, origin: row.get(1)?, durable, head })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

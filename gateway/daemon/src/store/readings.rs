@@ -43,6 +43,9 @@ impl Store {
         if let Some((size, note)) = &rows.head {
             set_head(&db, log, *size, note)?;
         }
+        // All earlier leaves are durable when a commit begins: fewer of them later means damage, not a power cut.
+        let sql = "UPDATE log SET durable = ?2 WHERE id = ?1";
+        db.prepare_cached(sql)?.execute([log, signed(rows.first)])?;
         for row in &rows.keys {
             let sql = "INSERT INTO day_key (device, day, class, key) VALUES (?1, ?2, ?3, ?4)";
             let device = device_id(&db, &row.day.device)?;

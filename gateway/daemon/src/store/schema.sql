@@ -3,6 +3,7 @@
 CREATE TABLE log (
     id        INTEGER PRIMARY KEY,   -- 1, 2, …: the newest one is open
     origin    TEXT NOT NULL,
+    durable   INTEGER NOT NULL DEFAULT 0, -- so many leaves were durable before the newest commit
     head_size INTEGER,               -- newest checkpoint that may have been shown to anyone
     head_note TEXT
 );

@@ -32,7 +32,8 @@ impl History for Memory {
 
     fn day(&self, device: &str, day: u32) -> Result<DayLeaves, ()> {
         let rows = self.readings.iter().filter(|r| r.day.device == device && r.day.day == day);
-        Ok(rows.map(|r| (r.index, leaf_hash(&self.entries[r.index as usize]))).collect())
+        let leaf = |index| leaf_hash(&self.entries[usize::try_from(index).unwrap()]);
+        Ok(rows.map(|row| (row.index, leaf(row.index))).collect())
     }
 
     fn key(&self, day: &DayKey) -> Result<Option<[u8; 32]>, ()> {
