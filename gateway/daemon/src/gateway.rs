@@ -29,6 +29,7 @@ const STOP: Duration = Duration::from_millis(1_800);
 
 /// Runs the gateway until it is told to stop.
 pub fn run(file: &Path) -> Result<(), Error> {
+    forbid_core_dumps();
     let (config, alarm) = load(file)?;
     let clock = Clock::start();
     let desk = setup::desk(&config, clock)?;
@@ -64,6 +65,7 @@ pub fn run(file: &Path) -> Result<(), Error> {
 
 /// Runs the embedded ledger as a process of its own until it is told to stop.
 pub fn run_ledger(file: &Path) -> Result<(), Error> {
+    forbid_core_dumps();
     let config = Config::load(file)?;
     let Some(path) = config.ledger.socket.clone() else {
         return Err(Error::Usage("ledger.socket is needed to serve the ledger".to_owned()));
@@ -195,6 +197,15 @@ fn wait_for<T>(thread: &std::thread::JoinHandle<T>) {
     }
     if !thread.is_finished() {
         tracing::warn!("the store did not finish in time");
+    }
+}
+
+/// A core dump would hold keys (I8).
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps can't be forbidden");
     }
 }
 
