@@ -31,6 +31,9 @@ use crate::{
 /// `meta` name of the cursor in the ledger's events.
 const CURSOR: &str = "event cursor";
 
+/// `meta` name of the unknown anchor that a new log was begun for; it needs no second one.
+const FOREIGN: &str = "foreign anchor";
+
 /// Longest sleep, so that finality and a returned ledger are noticed.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -132,15 +135,23 @@ impl Anchorer {
         self.reachable();
         let Some(newest) = newest else { return Ok(()) };
         let digest = newest.digest;
-        let known = self.keeper.insist(move |desk, _| desk.recorder.store().anchor(&digest));
-        if known.await?.is_some() {
+        let known = self.keeper.insist(move |desk, _| {
+            let store = desk.recorder.store();
+            let answered = store.meta(FOREIGN)?.is_some_and(|known| known == digest.as_bytes());
+            Ok(answered || store.anchor(&digest)?.is_some())
+        });
+        if known.await? {
             return Ok(());
         }
         let reason = format!(
             "the ledger holds an anchor of this account that the store does not know ({digest}): \
              the state is an old copy, or another gateway uses the same account"
         );
-        self.keeper.insist(move |desk, _| desk.begin_new_log(&reason)).await
+        let begin = move |desk: &mut Desk, _| {
+            desk.begin_new_log(&reason)?;
+            desk.recorder.store().set_meta(FOREIGN, digest.as_bytes())
+        };
+        self.keeper.insist(begin).await
     }
 
     /// Reads the ledger's events from where it stopped; those of the own account hurry the outbox on.
