@@ -33,8 +33,20 @@ pub trait Disk {
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
 
-    /// Creates a folder and those above it; their names are durable afterwards.
-    fn create_dir(&self, path: &str) -> io::Result<()>;
+    /// Creates one folder; one that is there is no error.
+    fn make_dir(&self, path: &str) -> io::Result<()>;
+
+    /// Creates a folder and those above it; their names are durable afterwards, also of those that an earlier process
+    /// made and had no time to sync.
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        let mut parent = "";
+        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
+            self.make_dir(&path[..end])?;
+            self.sync_dir(parent)?;
+            parent = &path[..end];
+        }
+        Ok(())
+    }
 
     /// Gives a file or folder another name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -110,19 +122,11 @@ impl Disk for Folder {
         File::open(self.path(path))?.sync_all()
     }
 
-    fn create_dir(&self, path: &str) -> io::Result<()> {
-        let mut parent = String::new();
-        for part in path.split('/') {
-            let folder =
-                if parent.is_empty() { part.to_owned() } else { format!("{parent}/{part}") };
-            match fs::create_dir(self.path(&folder)) {
-                Ok(()) => self.sync_dir(&parent)?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-            parent = folder;
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        match fs::create_dir(self.path(path)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

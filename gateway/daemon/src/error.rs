@@ -73,10 +73,24 @@ impl Error {
         move |source| Self::Storage { what, source }
     }
 
-    /// Whether the database file itself is unusable, and a new one has to be begun.
+    /// Whether the database file itself is unusable, and a new one has to be begun: it says so, or lacks what the schema
+    /// has, or holds what was never written.
     pub fn is_damaged_database(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        matches!(self, Self::Database(error)
-            if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)))
+        use rusqlite::{
+            Error::{
+                FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+            },
+            ErrorCode::{DatabaseCorrupt, NotADatabase, TooBig, Unknown},
+        };
+        let Self::Database(error) = self else { return false };
+        let code = error.sqlite_error_code();
+        matches!(code, Some(DatabaseCorrupt | NotADatabase | TooBig | Unknown))
+            || matches!(
+                error,
+                FromSqlConversionFailure(..)
+                    | IntegralValueOutOfRange(..)
+                    | InvalidColumnType(..)
+                    | Utf8Error(..)
+            )
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Guarantees: [`LogFiles::append`] returns when the entries are durable; a power cut loses at most entries whose append
 //! had not returned, and never one before them; tiles are written whole and durable before the tail lets go of their
-//! entries. Does not: know what an entry means, or sign; a torn tail is cut off at the first record that does not
-//! check, and only the caller, who knows the newest checkpoint, can tell that from damage.
+//! entries; after [`LogFiles::settle`] whatever it read is durable, also what a killed process or a failed sync left.
+//! Does not: know what an entry means, or sign; a torn tail is cut off at the first record that does not check, and
+//! only the caller, who knows how many leaves there have to be, can tell that from damage.
 //!
 //! | path | content |
 //! |---|---|
@@ -11,10 +12,10 @@
 //! | `tile/…` | full tiles and entry bundles (C2SP tlog-tiles), partial ones as published |
 //! | `checkpoint` | the published checkpoint, for whoever reads the folder over HTTP |
 //!
-//! Order of calls: [`LogFiles::open`]; [`LogFiles::frontier_at`] the newest known checkpoint, to tell a torn tail from
-//! damage; [`LogFiles::settle`]; then [`LogFiles::append`] and reading.
+//! Order of calls: [`LogFiles::open`]; [`LogFiles::check`] against the newest known checkpoint, and where it fails
+//! [`LogFiles::repair`]; [`LogFiles::settle`]; then [`LogFiles::append`] and reading.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use sluicegate_notary::{
     proof::{NodeSource, TileSource, Tiles},
@@ -47,8 +48,10 @@ pub struct LogFiles<D> {
     tail: Vec<Vec<u8>>,
     /// Hashes in the incomplete tile of each level; level 0 are the leaf hashes of the tail.
     edges: [Vec<Digest>; LEVELS as usize],
-    /// The tail ends in bytes that are no record.
-    torn: bool,
+    /// Tiles are missing or malformed.
+    unreadable: bool,
+    /// Folders whose names are known to be durable.
+    folders: RefCell<BTreeSet<String>>,
 }
 
 impl<D: Disk> LogFiles<D> {
@@ -61,27 +64,42 @@ impl<D: Disk> LogFiles<D> {
             tiled: 0,
             tail: Vec::new(),
             edges: Default::default(),
-            torn: false,
+            unreadable: false,
+            folders: RefCell::default(),
         };
         // A tail gets its name when it is complete and the tiles before it are, so the newest one counts.
-        files.tiled = files.tails()?.last().copied().unwrap_or(0);
-        files.load_edges()?;
+        files.tiled = files.newest_tail()?;
+        match files.load_edges() {
+            Err(Error::Damaged(_)) => files.unreadable = true,
+            other => other?,
+        }
         files.load_tail()?;
         Ok(files)
     }
 
-    /// Cuts off a torn end, removes what a power cut left behind, and brings the tiles up to date.
-    pub fn settle(&mut self) -> Result<(), Error> {
-        let what = || Error::storage("settling the log");
-        if std::mem::take(&mut self.torn) {
-            let tail = self.tail_path(self.tiled);
-            let good = records(self.tiled, &self.tail)?;
-            write_whole(&*self.disk, &tail, &good)
-                .and_then(|()| self.disk.sync_dir(&self.folder))
-                .map_err(what())?;
+    /// Whether the tiles give this root at this size, and beyond it the leaves of their entries. A tile and a bundle of
+    /// entries that contradict each other beyond it are damage: nobody knows which of them is right.
+    pub fn check(&self, size: u64, root: &Digest) -> Result<bool, Error> {
+        if self.unreadable {
+            return Ok(false);
         }
+        for index in size / WIDTH_64..self.tiled / WIDTH_64 {
+            let Ok(hashes) = self.full_tile(0, index) else { return Ok(false) };
+            if !self.bundle(index)?.iter().map(|entry| leaf_hash(entry)).eq(hashes) {
+                return Err(self.damaged(format!("tile {index} is not that of its entries")));
+            }
+        }
+        Ok(self.frontier_at(size).is_ok_and(|edge| edge.root() == *root))
+    }
+
+    /// Makes durable what was read, cuts off a torn end, removes what a power cut left behind, and brings the tiles up
+    /// to date.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        // The tail is written anew, not synced: a kernel that failed to write it once takes it for clean.
+        self.write_tail(self.tiled, &self.tail)?;
         for old in self.tails()?.into_iter().filter(|first| *first < self.tiled) {
-            self.disk.remove(&self.tail_path(old)).map_err(what())?;
+            let what = Error::storage("settling the log");
+            self.disk.remove(&self.tail_path(old)).map_err(what)?;
         }
         self.tile_up()
     }
@@ -147,11 +165,8 @@ impl<D: Disk> LogFiles<D> {
         }
         let tail = self.tail_path(self.tiled);
         let records = records(first, &entries)?;
-        let (what, fresh) = (Error::storage(format!("appending to {tail}")), self.tail.is_empty());
         let written = self.disk.append(&tail, &records).and_then(|()| self.disk.sync(&tail));
-        written
-            .and_then(|()| if fresh { self.disk.sync_dir(&self.folder) } else { Ok(()) })
-            .map_err(what)?;
+        written.map_err(Error::storage(format!("appending to {tail}")))?;
         self.tail.extend(entries);
         self.edges[0].extend_from_slice(leaves);
         self.tile_up()
@@ -163,7 +178,7 @@ impl<D: Disk> LogFiles<D> {
         let what = || Error::storage("publishing the checkpoint");
         for tile in tile::partial(size).filter(|_| size == self.size()) {
             let path = format!("{}/{tile}", self.folder);
-            self.make_parent(&path, &mut BTreeSet::new())?;
+            self.make_parent(&path)?;
             self.disk.write(&path, &self.partial_bytes(tile)?).map_err(what())?;
         }
         let path = format!("{}/checkpoint", self.folder);
@@ -187,6 +202,7 @@ impl<D: Disk> LogFiles<D> {
             mended += self.raise(&mut edges, index, &mut |files, path, bytes| {
                 let differs = files.read(path)?.is_none_or(|found| found != bytes);
                 if differs {
+                    files.make_parent(path)?;
                     files.write_tile(path, &bytes)?;
                 }
                 Ok(u64::from(differs))
@@ -194,6 +210,7 @@ impl<D: Disk> LogFiles<D> {
         }
         edges[0] = self.tail.iter().map(|entry| leaf_hash(entry)).collect();
         self.edges = edges;
+        self.unreadable = false;
         Ok(mended)
     }
 
@@ -210,11 +227,11 @@ impl<D: Disk> LogFiles<D> {
             let index = old / WIDTH_64 + position as u64;
             let entries = &self.tail[position * FULL..][..FULL];
             let path = self.tile_path(Kind::Entries, index);
-            self.make_parent(&path, &mut folders)?;
+            folders.insert(self.make_parent(&path)?);
             self.write_tile(&path, &bundle_bytes(entries)?)?;
             edges[0] = leaves.to_vec();
             self.raise(&mut edges, index, &mut |files, path, bytes| {
-                files.make_parent(path, &mut folders)?;
+                folders.insert(files.make_parent(path)?);
                 files.write_tile(path, &bytes).map(|()| 1)
             })?;
         }
@@ -261,14 +278,34 @@ impl<D: Disk> LogFiles<D> {
     /// Begins a new tail behind `count` more entries in tiles and removes the old one.
     fn turn_tail(&mut self, count: usize) -> Result<(), Error> {
         let (rest, tiled) = (self.tail.split_off(count), self.tiled + count as u64);
-        let (old, new) = (self.tail_path(self.tiled), self.tail_path(tiled));
-        write_whole(&*self.disk, &new, &records(tiled, &rest)?)
-            .and_then(|()| self.disk.sync_dir(&self.folder))
-            .and_then(|()| self.disk.remove(&old))
-            .map_err(Error::storage(format!("beginning {new}")))?;
+        self.write_tail(tiled, &rest)?;
+        let old = self.tail_path(self.tiled);
+        self.disk.remove(&old).map_err(Error::storage(format!("removing {old}")))?;
         self.tail = rest;
         self.tiled = tiled;
         Ok(())
+    }
+
+    /// Writes a whole tail, durable together with its name.
+    fn write_tail(&self, first: u64, entries: &[Vec<u8>]) -> Result<(), Error> {
+        let path = self.tail_path(first);
+        write_whole(&*self.disk, &path, &records(first, entries)?)
+            .and_then(|()| self.disk.sync_dir(&self.folder))
+            .map_err(Error::storage(format!("writing {path}")))
+    }
+
+    /// First index of the newest tail; 0 for a log that was never settled.
+    fn newest_tail(&self) -> Result<u64, Error> {
+        if let Some(newest) = self.tails()?.last() {
+            return Ok(*newest);
+        }
+        // No tile comes before the first tail.
+        let tiles = self.disk.list(&format!("{}/tile", self.folder));
+        if tiles.map_err(Error::storage("listing the log"))?.is_empty() {
+            Ok(0)
+        } else {
+            Err(self.damaged("its tail is missing"))
+        }
     }
 
     /// First indices of the tails that are there, in order.
@@ -295,8 +332,7 @@ impl<D: Disk> LogFiles<D> {
     /// Reads the tail up to the first record that does not check.
     fn load_tail(&mut self) -> Result<(), Error> {
         let bytes = self.read(&self.tail_path(self.tiled))?.unwrap_or_default();
-        let (entries, good) = parse_records(self.tiled, &bytes);
-        self.torn = good < bytes.len();
+        let entries = parse_records(self.tiled, &bytes);
         self.edges[0] = entries.iter().map(|entry| leaf_hash(entry)).collect();
         self.tail = entries;
         Ok(())
@@ -326,12 +362,14 @@ impl<D: Disk> LogFiles<D> {
         write_whole(&*self.disk, path, bytes).map_err(Error::storage(format!("writing {path}")))
     }
 
-    fn make_parent(&self, path: &str, made: &mut BTreeSet<String>) -> Result<(), Error> {
-        let Some((parent, _)) = path.rsplit_once('/') else { return Ok(()) };
-        if made.insert(parent.to_owned()) {
-            self.disk.create_dir(parent).map_err(Error::storage(format!("creating {parent}")))?;
+    /// Creates the folder of a file, durably, and gives it.
+    fn make_parent(&self, path: &str) -> Result<String, Error> {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+        if !self.folders.borrow().contains(&parent) {
+            self.disk.create_dir(&parent).map_err(Error::storage(format!("creating {parent}")))?;
+            self.folders.borrow_mut().insert(parent.clone());
         }
-        Ok(())
+        Ok(parent)
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -385,8 +423,8 @@ fn records(first: u64, entries: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The entries of a tail up to the first record that does not check, and how many bytes they take.
-fn parse_records(first: u64, bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+/// The entries of a tail up to the first record that does not check.
+fn parse_records(first: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
     let (mut entries, mut rest) = (Vec::new(), bytes);
     for index in first.. {
         let Some((expected, record)) = rest.split_first_chunk::<4>() else { break };
@@ -397,7 +435,7 @@ fn parse_records(first: u64, bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
         entries.push(entry.to_vec());
         rest = after;
     }
-    (entries, bytes.len() - rest.len())
+    entries
 }
 
 fn checksum(index: u64, record: &[u8]) -> [u8; 4] {

@@ -19,6 +19,7 @@ use sluicegate_notary::{
 use sluicegate_protocol::{Checkpoint, note::Note};
 
 pub use self::recover::Alarm;
+use self::recover::SUSPECT;
 pub(crate) use self::recover::{LOGS, RESTORED, origin_of};
 use crate::{
     Error,
@@ -99,13 +100,9 @@ impl<D: Disk> Recorder<D> {
         effects: Effects,
     ) -> Result<(Self, Vec<Alarm>), Error> {
         let recovered = recover::recover(&disk, &plan)?;
-        let resume = Resume {
-            frontier: recovered.files.frontier()?,
-            open_days: recovered.store.open_days()?,
-        };
-        let settings = settings(&plan, &recovered.open.origin, recovered.store.predecessor()?);
-        let log = Log::new(settings, resume, now);
-        let recover::Recovered { store, files, open, alarms, .. } = recovered;
+        let recover::Recovered { store, files, open, open_days, predecessor, alarms } = recovered;
+        let resume = Resume { frontier: files.frontier()?, open_days };
+        let log = Log::new(settings(&plan, &open.origin, predecessor), resume, now);
         let growth = (0, 0);
         Ok((Self { plan, store, files, log, open, entropy, effects, growth }, alarms))
     }
@@ -113,11 +110,19 @@ impl<D: Disk> Recorder<D> {
     /// Takes a reading; the acknowledgement comes from [`Recorder::drive`].
     pub fn submit(&mut self, now: Now, submission: Submission) -> Result<(), SubmitError<Error>> {
         let durable = Durable { store: &self.store, files: &self.files };
-        self.log.submit(now, submission, &durable)
+        let result = self.log.submit(now, submission, &durable);
+        if let Err(SubmitError::Store(error)) = &result {
+            self.suspect(error);
+        }
+        result
     }
 
     /// Does everything that is due and tells what happened.
     pub fn drive(&mut self, now: Now) -> Result<Vec<Event>, Error> {
+        self.drain(now).inspect_err(|error| self.suspect(error))
+    }
+
+    fn drain(&mut self, now: Now) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
         loop {
             let durable = Durable { store: &self.store, files: &self.files };
@@ -209,6 +214,15 @@ impl<D: Disk> Recorder<D> {
     pub fn stored_key(&self, day: &DayKey) -> Result<Option<[u8; 32]>, Error> {
         use sluicegate_notary::log::History;
         Durable { store: &self.store, files: &self.files }.key(day)
+    }
+
+    /// A database that turns out to be damaged while it is used is read as a whole at the next start. That start sees
+    /// the damage itself if this mark can't be written.
+    fn suspect(&self, error: &Error) {
+        if error.is_damaged_database() {
+            let disk = self.files.disk();
+            let _ = disk.write(SUSPECT, b"").and_then(|()| disk.sync_dir(""));
+        }
     }
 
     fn perform(&mut self, output: Output) -> Result<Option<Event>, Error> {

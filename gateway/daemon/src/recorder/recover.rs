@@ -7,13 +7,19 @@
 use std::{fmt, path::Path, rc::Rc};
 
 use sluicegate_notary::entry::{Body, Entry, Predecessor};
+use sluicegate_protocol::{
+    Checkpoint,
+    merkle::empty_root,
+    note::{KeyKind, Note, VerifierKey},
+};
 
-use super::{Plan, checkpoint_of};
+use super::Plan;
+pub(crate) use crate::store::RESTORED;
 use crate::{
     Error,
     disk::Disk,
     files::LogFiles,
-    store::{OpenLog, PREDECESSOR, Store},
+    store::{OpenLog, Store},
 };
 
 /// Something that an administrator must know about.
@@ -30,27 +36,51 @@ pub(super) struct Recovered<D> {
     pub(super) store: Store,
     pub(super) files: LogFiles<D>,
     pub(super) open: OpenLog,
+    pub(super) open_days: Vec<(String, u32)>,
+    pub(super) predecessor: Option<Predecessor>,
     pub(super) alarms: Vec<Alarm>,
 }
 
 /// Where the logs of a gateway lie.
 pub(crate) const LOGS: &str = "log";
 
-/// `meta` name under which a declared restore waits for the next start.
-pub(crate) const RESTORED: &str = "restored";
+/// Says that the database has to be read as a whole before it is trusted again.
+pub(super) const SUSPECT: &str = "database-suspect";
 
 pub(super) fn recover<D: Disk>(disk: &Rc<D>, plan: &Plan) -> Result<Recovered<D>, Error> {
     let mut alarms = Vec::new();
-    let mut store = open_store(disk, plan, &mut alarms)?;
+    let recovered = match attempt(disk, plan, &mut alarms) {
+        Err(error) if error.is_damaged_database() => {
+            let aside = set_aside_database(disk, &plan.database)?;
+            alarms.push(Alarm(format!(
+                "the database was damaged ({error}) and set aside as {aside}: payloads and keys \
+                 logged so far can't be opened any more, the log itself goes on"
+            )));
+            attempt(disk, plan, &mut alarms)
+        }
+        other => other,
+    }?;
+    disk.remove(SUSPECT).map_err(Error::storage("removing the mark of a suspect database"))?;
+    Ok(Recovered { alarms, ..recovered })
+}
+
+fn attempt<D: Disk>(
+    disk: &Rc<D>,
+    plan: &Plan,
+    alarms: &mut Vec<Alarm>,
+) -> Result<Recovered<D>, Error> {
+    let mut store = Store::open(&plan.database, plan.vfs.as_deref())?;
+    if disk.read(SUSPECT).map_err(Error::storage(format!("reading {SUSPECT}")))?.is_some() {
+        store.check_integrity()?;
+    }
     disk.create_dir(LOGS).map_err(Error::storage("creating the folder of logs"))?;
     let open = match store.current_log()? {
         Some(open) if store.meta(RESTORED)?.is_some() => follow(&mut store, plan, &open)?,
         Some(open) => open,
         None => adopt(disk, &mut store, plan)?,
     };
-    store.forget_meta(RESTORED)?;
-    match open_files(disk, &open, &mut alarms) {
-        Ok(files) => settle(store, files, open, alarms, plan),
+    match open_files(disk, &open, plan, alarms) {
+        Ok(files) => settle(store, files, open, plan, alarms),
         Err(Error::Damaged(what)) => abandon(disk, store, open, plan, alarms, &what),
         Err(other) => Err(other),
     }
@@ -60,95 +90,98 @@ fn settle<D: Disk>(
     mut store: Store,
     mut files: LogFiles<D>,
     open: OpenLog,
-    alarms: Vec<Alarm>,
     plan: &Plan,
+    alarms: &mut Vec<Alarm>,
 ) -> Result<Recovered<D>, Error> {
     files.settle()?;
-    if store.meta(REBUILD)?.is_some() {
-        store.rebuild(&files, |entry| device_of(entry, plan))?;
-        store.forget_meta(REBUILD)?;
+    let lacking = files.size().saturating_sub(open.stored);
+    if lacking > 0 {
+        store.rebuild(&files, open.stored, |entry| device_of(entry, plan))?;
+        alarms.push(Alarm(format!(
+            "the database knew nothing of the newest {lacking} entries of the log {}: their rows \
+             were built anew, their payloads and keys can't be opened any more",
+            open.origin
+        )));
     }
     store.recover(files.size())?;
-    Ok(Recovered { store, files, open, alarms })
-}
-
-/// `meta` name that says: the rows of the open log have to be built from its entries.
-const REBUILD: &str = "rebuild";
-
-fn open_store<D: Disk>(disk: &Rc<D>, plan: &Plan, alarms: &mut Vec<Alarm>) -> Result<Store, Error> {
-    let vfs = plan.vfs.as_deref();
-    let opened = Store::open(&plan.database, vfs).and_then(|mut store| {
-        store.current_log()?;
-        Ok(store)
-    });
-    match opened {
-        Err(error) if error.is_damaged_database() => {
-            let aside = set_aside_database(disk, &plan.database)?;
-            alarms.push(Alarm(format!(
-                "the database was damaged ({error}) and set aside as {aside}: payloads and keys \
-                 logged so far can't be opened any more, the log itself goes on"
-            )));
-            Store::open(&plan.database, vfs)
-        }
-        other => other,
-    }
+    let (open_days, predecessor) = (store.open_days()?, store.predecessor()?);
+    Ok(Recovered { store, files, open, open_days, predecessor, alarms: Vec::new() })
 }
 
 fn set_aside_database<D: Disk>(disk: &Rc<D>, database: &Path) -> Result<String, Error> {
     let name = database.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
+    let what = || Error::storage("setting the database aside");
     let aside = unused(disk, &format!("{name}.damaged"))?;
-    disk.rename(&name, &aside)
-        .and_then(|()| disk.remove(&format!("{name}-wal")))
-        .and_then(|()| disk.remove(&format!("{name}-shm")))
-        .map_err(Error::storage("setting the database aside"))?;
+    let there = disk.list("").map_err(what())?;
+    // The file itself goes last: what belongs to it must not be taken for part of a new one.
+    for part in ["-journal", "-wal", "-shm", ""] {
+        let from = format!("{name}{part}");
+        if there.contains(&from) {
+            disk.rename(&from, &format!("{aside}{part}")).map_err(what())?;
+        }
+    }
+    disk.sync_dir("").map_err(what())?;
     Ok(aside)
 }
 
-/// The database knows no log: goes on with the newest one on the disk, or begins the first.
+/// The database knows no log: goes on with the newest one on the disk, behind the newest one that was set aside, or
+/// begins the first.
 fn adopt<D: Disk>(disk: &Rc<D>, store: &mut Store, plan: &Plan) -> Result<OpenLog, Error> {
     let names = disk.list(LOGS).map_err(Error::storage("listing the logs"))?;
-    let newest = names.iter().filter_map(|name| name.parse::<u32>().ok()).max();
-    let number = newest.unwrap_or(1);
-    let origin = origin(plan, number);
-    if newest.is_some() {
-        store.set_meta(REBUILD, b"1")?;
-    }
-    store.begin_log(number, &origin)?;
-    Ok(OpenLog { number, origin, durable: 0, head: None })
+    let numbers = names.iter().filter_map(|name| name.split('.').next()?.parse::<u32>().ok());
+    let number = match numbers.max() {
+        Some(newest) if names.contains(&newest.to_string()) => newest,
+        Some(aside) => aside.saturating_add(1),
+        None => 1,
+    };
+    store.begin_log(number, origin_of(&plan.origin, number), None)
 }
 
 /// Opens the files and compares them with the newest checkpoint that may have been shown.
 fn open_files<D: Disk>(
     disk: &Rc<D>,
     open: &OpenLog,
+    plan: &Plan,
     alarms: &mut Vec<Alarm>,
 ) -> Result<LogFiles<D>, Error> {
     let mut files = LogFiles::open(disk.clone(), &folder(open.number))?;
-    if files.size() < open.durable {
-        let what = format!("{} leaves are left of {}", files.size(), open.durable);
-        return Err(Error::Damaged(what));
-    }
-    let published = match &open.head {
-        Some((_, note)) => Some(note.clone()),
-        None => files.published()?.filter(|note| checkpoint_of(note).is_ok()),
+    let head = match kept_head(open, plan)? {
+        None => files.published()?.and_then(|note| head(&note, &open.origin, plan).ok()),
+        kept => kept,
     };
-    let Some(note) = published else { return Ok(files) };
-    let checkpoint = checkpoint_of(&note)?;
-    let root = |files: &LogFiles<D>| files.frontier_at(checkpoint.size).map(|edge| edge.root());
-    if files.size() < checkpoint.size {
-        let what = format!("{} leaves are left of {}", files.size(), checkpoint.size);
-        return Err(Error::Damaged(what));
+    let (size, root) = head.map_or((0, empty_root()), |head| (head.size, head.root));
+    let needed = size.max(open.durable);
+    if files.size() < needed {
+        return Err(Error::Damaged(format!("{} leaves are left of {needed}", files.size())));
     }
-    if root(&files).is_ok_and(|root| root == checkpoint.root) {
+    if files.check(size, &root)? {
         return Ok(files);
     }
     let mended = files.repair()?;
-    if root(&files)? != checkpoint.root {
+    if !files.check(size, &root)? {
         return Err(Error::Damaged("its entries do not give the root that was signed".to_owned()));
     }
     alarms.push(Alarm(format!("{mended} damaged tiles of the log were written anew")));
     Ok(files)
+}
+
+/// The checkpoint in the database; one that is not ours is damage of the database.
+fn kept_head(open: &OpenLog, plan: &Plan) -> Result<Option<Predecessor>, Error> {
+    let Some((_, note)) = &open.head else { return Ok(None) };
+    head(note, &open.origin, plan).map(Some).map_err(|error| {
+        let column = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(3, column, Box::new(error)).into()
+    })
+}
+
+/// What a checkpoint of ours says.
+fn head(note: &str, origin: &str, plan: &Plan) -> Result<Predecessor, sluicegate_notary::Error> {
+    let parsed = Note::parse(note)?;
+    let key = plan.identity.signing_key(origin).verifying_key();
+    parsed.verify(&VerifierKey::new(origin, KeyKind::Note, key)?)?;
+    let Checkpoint { origin, size, root } = Checkpoint::parse(parsed.text())?;
+    Ok(Predecessor { origin: origin.to_owned(), size, root })
 }
 
 /// Sets a damaged log aside and begins the next one.
@@ -157,10 +190,11 @@ fn abandon<D: Disk>(
     mut store: Store,
     damaged: OpenLog,
     plan: &Plan,
-    mut alarms: Vec<Alarm>,
+    alarms: &mut Vec<Alarm>,
     what: &str,
 ) -> Result<Recovered<D>, Error> {
     let aside = unused(disk, &format!("{}.damaged", folder(damaged.number)))?;
+    // The next origin first: whatever happens then, nothing is signed under this one again.
     let open = follow(&mut store, plan, &damaged)?;
     let from = folder(damaged.number);
     disk.rename(&from, &aside)
@@ -171,35 +205,27 @@ fn abandon<D: Disk>(
         damaged.origin, open.origin
     )));
     let files = LogFiles::open(disk.clone(), &folder(open.number))?;
-    settle(store, files, open, alarms, plan)
+    settle(store, files, open, plan, alarms)
 }
 
-/// Begins the log after `before`, which stays as it is.
+/// Begins the log after `before`, which stays as it is. One that signed nothing passes on what it followed.
 fn follow(store: &mut Store, plan: &Plan, before: &OpenLog) -> Result<OpenLog, Error> {
-    store.forget_meta(PREDECESSOR)?;
-    if let Some((_, note)) = &before.head {
-        let checkpoint = checkpoint_of(note)?;
-        let origin = checkpoint.origin.to_owned();
-        let (size, root) = (checkpoint.size, checkpoint.root);
-        store.set_predecessor(&Predecessor { origin, size, root })?;
-    }
+    let predecessor = match kept_head(before, plan)? {
+        None => store.predecessor()?,
+        head => head,
+    };
     let number = before.number.saturating_add(1);
-    let origin = origin(plan, number);
-    store.begin_log(number, &origin)?;
-    Ok(OpenLog { number, origin, durable: 0, head: None })
+    store.begin_log(number, origin_of(&plan.origin, number), predecessor.as_ref())
 }
 
 fn device_of(entry: &Entry, plan: &Plan) -> Option<String> {
     let (pseudonym, day) = match &entry.body {
         Body::Reading(reading) => (reading.pseudonym, entry.time.day()),
         Body::Summary(summary) => (summary.pseudonym, summary.day),
-        _ => return None,
+        Body::Erasure(erasure) => (erasure.pseudonym, erasure.day),
+        Body::Beacon(_) | Body::Genesis(_) => return None,
     };
     plan.devices.iter().find(|name| plan.identity.pseudonym(name, day).0 == pseudonym).cloned()
-}
-
-fn origin(plan: &Plan, number: u32) -> String {
-    origin_of(&plan.origin, number)
 }
 
 /// Origin of the log with this number: the configured one, with the number behind it from the second on.
@@ -218,7 +244,8 @@ fn unused<D: Disk>(disk: &Rc<D>, name: &str) -> Result<String, Error> {
     let taken = disk.list(parent).map_err(Error::storage("listing a folder"))?;
     let candidates =
         std::iter::once(file.to_owned()).chain((2..1000).map(|count| format!("{file}-{count}")));
-    let free = candidates.into_iter().find(|candidate| !taken.contains(candidate));
+    let is_free = |new: &String| !taken.iter().any(|name| name.starts_with(new.as_str()));
+    let free = candidates.into_iter().find(is_free);
     let free = free.unwrap_or_else(|| file.to_owned());
     Ok(if parent.is_empty() { free } else { format!("{parent}/{free}") })
 }

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: WAL with `synchronous=FULL`, so a transaction that returned is durable; each method is one transaction,
 //! all or nothing; what is deleted is overwritten (`secure_delete`). Does not: hold leaves ([`crate::files`]), or decide
-//! anything; rows of leaves that never became durable are removed by [`Store::recover`].
+//! anything; rows of leaves that never became durable are removed by [`Store::recover`],
+//! and whatever it read is durable afterwards.
 //!
 //! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
@@ -28,7 +29,10 @@ const VERSION: i64 = 1;
 const BUSY: Duration = Duration::from_secs(1);
 
 /// `meta` name of what a new log says of the one before.
-pub(crate) const PREDECESSOR: &str = "predecessor";
+const PREDECESSOR: &str = "predecessor";
+
+/// `meta` name under which a declared restore waits for the next start.
+pub(crate) const RESTORED: &str = "restored";
 
 /// The database of one gateway.
 pub struct Store {
@@ -46,6 +50,8 @@ pub struct OpenLog {
     pub origin: String,
     /// So many leaves were durable before the newest commit.
     pub durable: u64,
+    /// For so many leaves there are rows, or none are needed.
+    pub stored: u64,
     /// The newest checkpoint that may have been shown, as size and note.
     pub head: Option<(u64, String)>,
 }
@@ -98,33 +104,41 @@ impl Store {
 
     /// All logs, the open one last.
     pub fn logs(&self) -> Result<Vec<OpenLog>, Error> {
-        let sql = "SELECT id, origin, head_size, head_note, durable FROM log ORDER BY id";
+        let sql = "SELECT id, origin, head_size, head_note, durable, stored FROM log ORDER BY id";
         let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| {
             let head: (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
             let head = head.0.map(unsigned).zip(head.1);
-            let durable = unsigned(row.get(4)?);
-            Ok(OpenLog { number: row.get(0)?, origin: row.get(1)?, durable, head })
+            let (number, origin) = (row.get(0)?, row.get(1)?);
+            let (durable, stored) = (unsigned(row.get(4)?), unsigned(row.get(5)?));
+            Ok(OpenLog { number, origin, durable, stored, head })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Begins the log with this number and origin; it is the open one from now on.
-    pub fn begin_log(&mut self, number: u32, origin: &str) -> Result<(), Error> {
+    /// Begins the log with this number and origin; it is the open one from now on. Keeps what its genesis leaf says of
+    /// the one before, and forgets a declared restore: it is done.
+    pub fn begin_log(
+        &mut self,
+        number: u32,
+        origin: String,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<OpenLog, Error> {
+        let db = self.db.transaction()?;
+        db.execute("DELETE FROM meta WHERE name IN (?1, ?2)", [PREDECESSOR, RESTORED])?;
+        if let Some(Predecessor { origin, size, root }) = predecessor {
+            let text = format!("{size} {root} {origin}");
+            let sql = "INSERT INTO meta (name, value) VALUES (?1, ?2)";
+            db.execute(sql, params![PREDECESSOR, text.as_bytes()])?;
+        }
         let sql = "INSERT INTO log (id, origin) VALUES (?1, ?2)";
-        self.db.execute(sql, params![number, origin])?;
+        db.execute(sql, params![number, origin])?;
+        db.commit()?;
         self.log = i64::from(number);
-        Ok(())
+        Ok(OpenLog { number, origin, durable: 0, stored: 0, head: None })
     }
 
-    /// Keeps what a new log says of the one before, until its genesis leaf says it.
-    pub fn set_predecessor(&self, predecessor: &Predecessor) -> Result<(), Error> {
-        let Predecessor { origin, size, root } = predecessor;
-        let text = format!("{size} {root} {origin}");
-        self.set_meta(PREDECESSOR, text.as_bytes())
-    }
-
-    /// What [`Store::set_predecessor`] kept.
+    /// What [`Store::begin_log`] kept.
     pub fn predecessor(&self) -> Result<Option<Predecessor>, Error> {
         let Some(bytes) = self.meta(PREDECESSOR)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -152,10 +166,13 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a small value.
-    pub fn forget_meta(&self, name: &str) -> Result<(), Error> {
-        self.db.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?;
-        Ok(())
+    /// Reads the whole database and fails if it is damaged.
+    pub fn check_integrity(&self) -> Result<(), Error> {
+        let sql = "PRAGMA integrity_check(1)";
+        let found: String = self.db.query_row(sql, [], |row| row.get(0))?;
+        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let damaged = rusqlite::Error::SqliteFailure(corrupt, Some(found.clone()));
+        if found == "ok" { Ok(()) } else { Err(damaged.into()) }
     }
 
     /// Moves everything from the write-ahead log into the database file and empties it.

@@ -4,7 +4,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use sluicegate_notary::{
-    entry::{Body, Entry},
+    entry::{Beacon, Body, Entry},
     log::{DayKey, DayLeaves, History, Known, Store as Rows},
 };
 
@@ -43,9 +43,9 @@ impl Store {
         if let Some((size, note)) = &rows.head {
             set_head(&db, log, *size, note)?;
         }
-        // All earlier leaves are durable when a commit begins: fewer of them later means damage, not a power cut.
-        let sql = "UPDATE log SET durable = ?2 WHERE id = ?1";
-        db.prepare_cached(sql)?.execute([log, signed(rows.first)])?;
+        // All earlier leaves are durable when a commit begins, and none comes behind its end: fewer or more of them
+        // later mean damage of the files or of the database, not a power cut.
+        set_commit(&db, log, rows.first, rows.end)?;
         for row in &rows.keys {
             let sql = "INSERT INTO day_key (device, day, class, key) VALUES (?1, ?2, ?3, ?4)";
             let device = device_id(&db, &row.day.device)?;
@@ -61,9 +61,7 @@ impl Store {
             set_summary(&db, log, device, row.day, row.index)?;
         }
         for row in &rows.beacons {
-            let sql = "INSERT INTO beacon (log, idx, ledger, number) VALUES (?1, ?2, ?3, ?4)";
-            let (index, number) = (signed(row.index), signed(row.beacon.number));
-            db.prepare_cached(sql)?.execute(params![log, index, row.beacon.ledger, number])?;
+            insert_beacon(&db, log, row.index, &row.beacon)?;
         }
         for (index, day) in &rows.erasures {
             let sql =
@@ -108,7 +106,9 @@ impl Store {
         for (device, day, class) in done {
             erase(&db, device, day, &class)?;
         }
-        Ok(db.commit()?)
+        db.commit()?;
+        // A killed process may have left commits that are not durable, and what was erased in the write-ahead log.
+        self.checkpoint_wal()
     }
 
     /// Deletes payloads and keys of days whose erasure is a durable entry.
@@ -185,29 +185,46 @@ impl Store {
         Ok(row.flatten().map(unsigned))
     }
 
-    /// Builds the rows of a log anew from its entries, after the database was lost. Payloads and keys are gone;
-    /// `name` tells whose a pseudonym is.
+    /// Builds the rows of a log anew from its entries from `first` on, after a database was lost or went back. Their
+    /// payloads and keys are gone; `name` tells whose a pseudonym is.
     pub fn rebuild<D: Disk>(
         &mut self,
         files: &LogFiles<D>,
+        first: u64,
         name: impl Fn(&Entry) -> Option<String>,
     ) -> Result<(), Error> {
         let log = self.log;
         let db = self.db.transaction()?;
-        for index in 0..files.size() {
+        for index in first..files.size() {
             let entry = Entry::decode(&files.entry(index)?)?;
-            let Some(device) = name(&entry) else { continue };
-            let device_id = device_id(&db, &device)?;
-            match &entry.body {
-                Body::Reading(reading) => {
-                    let day = DayKey { device, day: entry.time.day(), class: String::new() };
-                    insert_reading(&db, log, device_id, index, &day, reading.seq, None)?;
-                }
-                Body::Summary(summary) => set_summary(&db, log, device_id, summary.day, index)?,
-                _ => {}
+            if let Body::Beacon(beacon) = &entry.body {
+                insert_beacon(&db, log, index, beacon)?;
+            }
+            if let Some(device) = name(&entry) {
+                rebuild_row(&db, log, index, &entry, device)?;
             }
         }
+        set_commit(&db, log, files.size(), files.size())?;
         Ok(db.commit()?)
+    }
+}
+
+fn rebuild_row(
+    db: &Transaction<'_>,
+    log: i64,
+    index: u64,
+    entry: &Entry,
+    device: String,
+) -> rusqlite::Result<()> {
+    let id = device_id(db, &device)?;
+    match &entry.body {
+        Body::Reading(reading) => {
+            let day = DayKey { device, day: entry.time.day(), class: String::new() };
+            insert_reading(db, log, id, index, &day, reading.seq, None)
+        }
+        Body::Summary(summary) => set_summary(db, log, id, summary.day, index),
+        Body::Erasure(erasure) => erase(db, id, erasure.day, &erasure.class),
+        Body::Beacon(_) | Body::Genesis(_) => Ok(()),
     }
 }
 
@@ -257,6 +274,24 @@ impl<D: Disk> History for Durable<'_, D> {
         let values = params![day.device, day.day, day.class];
         Ok(statement.query_row(values, |row| row.get(0)).optional()?)
     }
+}
+
+fn set_commit(db: &Transaction<'_>, log: i64, first: u64, end: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE log SET durable = ?2, stored = ?3 WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![log, signed(first), signed(end)])?;
+    Ok(())
+}
+
+fn insert_beacon(
+    db: &Transaction<'_>,
+    log: i64,
+    index: u64,
+    beacon: &Beacon,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO beacon (log, idx, ledger, number) VALUES (?1, ?2, ?3, ?4)";
+    let values = params![log, signed(index), beacon.ledger, signed(beacon.number)];
+    db.prepare_cached(sql)?.execute(values)?;
+    Ok(())
 }
 
 fn set_head(db: &Transaction<'_>, log: i64, size: u64, note: &str) -> rusqlite::Result<()> {

@@ -4,6 +4,7 @@ CREATE TABLE log (
     id        INTEGER PRIMARY KEY,   -- 1, 2, …: the newest one is open
     origin    TEXT NOT NULL,
     durable   INTEGER NOT NULL DEFAULT 0, -- so many leaves were durable before the newest commit
+    stored    INTEGER NOT NULL DEFAULT 0, -- for so many leaves there are rows, or none are needed
     head_size INTEGER,               -- newest checkpoint that may have been shown to anyone
     head_note TEXT
 );

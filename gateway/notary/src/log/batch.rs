@@ -79,6 +79,7 @@ impl Log {
             self.add(&mut batch, item, history, entropy)?;
         }
         self.commit_now &= !self.queue.is_empty();
+        batch.store.end = self.frontier.size();
         batch.store.head = (!self.latest.durable && self.latest.size > 0)
             .then(|| (self.latest.size, self.latest.note.clone()));
         self.outputs.push_back(Output::Store(core::mem::take(&mut batch.store)));

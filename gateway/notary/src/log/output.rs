@@ -54,6 +54,8 @@ pub struct Acknowledgement {
 pub struct Store {
     /// Index of the first leaf of the commit.
     pub first: u64,
+    /// Index behind its last leaf.
+    pub end: u64,
     /// The newest checkpoint over earlier leaves, with its size.
     pub head: Option<(u64, String)>,
     /// New keys.
