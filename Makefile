@@ -29,8 +29,7 @@ demo: ## the whole way once: readings in, a checkpoint anchored, a bundle verifi
 
 test: ## all tests of this machine's architecture
 	@$(SETUP) build
-	@$(STAGE) "build" cargo build --workspace --bins --locked
-	@$(STAGE) "build tests" cargo test --workspace --locked --no-run --quiet
+	@$(STAGE) "build" cargo build --workspace --all-targets --locked
 	@$(STAGE) "tests" cargo test --workspace --locked --no-fail-fast
 
 test-all: check test wasm arm64 ## check, test, and what is slower or foreign
