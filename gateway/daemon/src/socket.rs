@@ -1,11 +1,13 @@
 //! The local socket: readings, status and proofs for programs of this machine.
 //!
 //! Guarantees: a bounded number of connections, lines and readings under way for each; whoever sends nonsense loses
-//! its own connection only (I7); a reading's answer leaves after its leaf is durable (I1). The file mode of the socket
+//! its own connection only (I7), and so does who holds many and asks nothing; a reading's answer leaves after its leaf is durable (I1). The file mode of the socket
 //! decides who may talk: owner and group. Does not: authenticate devices; from here whoever may write may name any
 //! enrolled device.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, rc::Rc, sync::Arc};
+use std::{
+    cell::Cell, fs, os::unix::fs::PermissionsExt, path::Path, rc::Rc, sync::Arc, time::Duration,
+};
 
 use base64ct::{Base64, Encoding};
 use sluicegate_notary::log::Submission;
@@ -16,7 +18,8 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{Semaphore, mpsc, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
+    time::timeout,
 };
 
 use crate::{
@@ -36,6 +39,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// Most readings under way for one connection.
 const WINDOW: usize = 256;
 
+/// How long a peer may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Content format of SenML JSON (RFC 8428 §12.3.1).
 const SENML_JSON: u16 = 110;
 
@@ -44,6 +50,8 @@ pub struct Counter {
     config: Rc<Config>,
     keeper: Keeper,
     reach: watch::Receiver<Reach>,
+    /// Requests so far.
+    requests: Cell<u64>,
 }
 
 /// Creates the socket, for owner and group.
@@ -64,33 +72,45 @@ pub fn bind(path: &Path) -> Result<UnixListener, Error> {
 impl Counter {
     /// Serves with this configuration.
     pub const fn new(config: Rc<Config>, keeper: Keeper, reach: watch::Receiver<Reach>) -> Self {
-        Self { config, keeper, reach }
+        Self { config, keeper, reach, requests: Cell::new(0) }
     }
 
-    /// Accepts connections until it is dropped.
+    /// Accepts connections until it is dropped; where there are too many, the idlest one gives way.
     pub async fn serve(self, listener: UnixListener) {
         let counter = Rc::new(self);
         let mut connections = JoinSet::new();
+        let mut guests: Vec<(AbortHandle, Rc<Guest>)> = Vec::new();
         loop {
             tokio::select! {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn_local(Rc::clone(&counter).converse(stream));
+                        guests.retain(|(task, _)| !task.is_finished());
+                        make_room(&mut guests);
+                        let guest = Rc::new(Guest::new(counter.requests.get()));
+                        let task = Rc::clone(&counter).converse(stream, Rc::clone(&guest));
+                        guests.push((connections.spawn_local(task), guest));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a local connection failed");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
             }
         }
     }
 
-    async fn converse(self: Rc<Self>, stream: UnixStream) {
+    async fn converse(self: Rc<Self>, stream: UnixStream, guest: Rc<Guest>) {
         let (reading, writing) = stream.into_split();
         let (responses, outbox) = mpsc::channel(WINDOW);
-        tokio::join!(self.read(BufReader::new(reading), responses), write(outbox, writing));
+        let writing = write(outbox, writing);
+        tokio::pin!(writing);
+        tokio::select! {
+            // Nobody takes the answers: nothing more is read.
+            () = &mut writing => return,
+            () = self.read(BufReader::new(reading), responses, &guest) => {}
+        }
+        writing.await;
     }
 
     /// Reads requests until the peer ends or breaks a rule; answers to what is under way still go out.
@@ -98,8 +118,8 @@ impl Counter {
         self: &Rc<Self>,
         mut lines: BufReader<OwnedReadHalf>,
         responses: mpsc::Sender<Response>,
+        guest: &Guest,
     ) {
-        let window = Arc::new(Semaphore::new(WINDOW));
         while let Some(line) = next_line(&mut lines).await {
             let request = line.and_then(|line| {
                 serde_json::from_slice::<Request>(&line).map_err(|error| error.to_string())
@@ -111,7 +131,9 @@ impl Counter {
                     return;
                 }
             };
-            let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
+            self.requests.set(self.requests.get() + 1);
+            guest.last.set(Some(self.requests.get()));
+            let Ok(permit) = Arc::clone(&guest.window).acquire_owned().await else { return };
             let (counter, responses) = (Rc::clone(self), responses.clone());
             tokio::task::spawn_local(async move {
                 let _ = responses.send(counter.answer(request).await).await;
@@ -171,13 +193,44 @@ impl Counter {
     }
 }
 
+/// One connection, as far as it matters for who gives way.
+struct Guest {
+    /// Requests of all connections when it came.
+    came: u64,
+    /// Requests of all connections at its own last one.
+    last: Cell<Option<u64>>,
+    window: Arc<Semaphore>,
+}
+
+impl Guest {
+    fn new(came: u64) -> Self {
+        Self { came, last: Cell::new(None), window: Arc::new(Semaphore::new(WINDOW)) }
+    }
+
+    /// Lowest for who never asked anything, then for who asked nothing for the longest time; who waits comes last.
+    fn rank(&self) -> (bool, Option<u64>, u64) {
+        (self.window.available_permits() < WINDOW, self.last.get(), self.came)
+    }
+}
+
+/// Ends the idlest connection if there are too many.
+fn make_room(guests: &mut Vec<(AbortHandle, Rc<Guest>)>) {
+    if guests.len() < MAX_CONNECTIONS {
+        return;
+    }
+    let idlest = guests.iter().enumerate().min_by_key(|(_, (_, guest))| guest.rank());
+    if let Some((position, _)) = idlest {
+        guests.remove(position).0.abort();
+    }
+}
+
+/// Sends answers; ends when there are no more, or when the peer does not take them.
 async fn write(mut outbox: mpsc::Receiver<Response>, mut writing: OwnedWriteHalf) {
     while let Some(response) = outbox.recv().await {
         let mut line = serde_json::to_string(&response).unwrap_or_default();
         line.push('\n');
-        if writing.write_all(line.as_bytes()).await.is_err() {
-            // Nobody listens; senders must not wait for room.
-            outbox.close();
+        if !matches!(timeout(PATIENCE, writing.write_all(line.as_bytes())).await, Ok(Ok(()))) {
+            return;
         }
     }
 }
