@@ -1,4 +1,5 @@
-//! What the demo checks by itself: nothing lost, nothing twice, nothing visible before it was durable.
+//! What the demo checks by itself: nothing lost, nothing twice, nothing visible before it was
+//! durable.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -51,7 +52,8 @@ pub(crate) type Effects = BTreeMap<String, usize>;
 /// What must have left the gateway in a run of the demo.
 const KINDS: [&str; 3] = ["acknowledgement", "checkpoint", "submission"];
 
-/// Every `sent` has an earlier `durable` with the same hash. Gives the number of `sent` of each kind.
+/// Every `sent` has an earlier `durable` with the same hash. Gives the number of `sent` of each
+/// kind.
 pub(crate) fn effects(file: &str) -> Result<Effects> {
     let text = fs::read_to_string(file).doing(file)?;
     let (mut durable, mut sent) = (HashSet::new(), Effects::new());

@@ -133,12 +133,12 @@ fn hour_axis(minutes: u32) -> Axis {
 
 /// Entries over time, with anchors and the moments of the kill and the restart.
 pub(crate) fn growth(record: &Record) -> String {
-    let (crash, anchored) = (&record.crash, &record.status.anchors);
+    let (crash, anchored) = (&record.crash, record.status.anchors());
     let seconds = |ms: u64| seconds_since(crash.started_ms, ms);
     let point = |ms, size: u64| (seconds(ms), f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
     let all = record.samples.iter().map(|sample| (sample.ms, point(sample.ms, sample.size)));
     let (before, after): (Vec<_>, Vec<_>) = all.partition(|(ms, _)| *ms < crash.killed_ms);
-    let anchors = anchored.iter().map(|anchor| point(anchor.final_ms, anchor.size));
+    let anchors = anchored.iter().map(|anchor| point(anchor.ms, anchor.size));
     let anchors: Vec<Point> = anchors.collect();
     let end = after.iter().map(|(_, point)| point.0).fold(1.0, f64::max);
     let y = Axis::fit(after.iter().map(|(_, point)| point.1), true, "");

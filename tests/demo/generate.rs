@@ -1,9 +1,9 @@
 //! Where `data/hour.csv` comes from: a synthetic hour of three devices, always the same bytes.
 //!
-//! Guarantees: whole numbers and a seeded sequence only, so every machine writes the same file; a test compares it with
-//! the committed one. Does not: claim that anyone measured this. The shapes are those of real devices: a household
-//! between seven and eight in the morning, a water tank whose pump starts at a low level, a car that charges.
-//! `demo generate` prints the file.
+//! Guarantees: whole numbers and a seeded sequence only, so every machine writes the same file; a
+//! test compares it with the committed one. Does not: claim that anyone measured this. The shapes
+//! are those of real devices: a household between seven and eight in the morning, a water tank
+//! whose pump starts at a low level, a car that charges. `demo generate` prints the file.
 
 /// First line of the file.
 pub(crate) const HEADER: &str = "time,device,seq,name,unit,value";
@@ -62,9 +62,10 @@ fn meter() -> Vec<Row> {
     every(10).map(power_row(power, row)).collect()
 }
 
-/// A tank: water is drawn, a pump fills it with colder water from 1.45 m to 1.90 m. Every 30 seconds.
+/// A tank: water is drawn, a pump fills it with colder water from 1.45 m to 1.90 m. Every 30
+/// seconds.
 fn tank() -> Vec<Row> {
-    let mut noise = Noise(0x7461_6e6b_31);
+    let mut noise = Noise(0x0074_616e_6b31);
     let (mut tenths_of_mm, mut hundredths, mut pumping) = (16_240, 1_164, false);
     let mut rows = Vec::new();
     for second in every(30) {
@@ -81,8 +82,8 @@ fn tank() -> Vec<Row> {
     rows
 }
 
-/// A charging session at 11 kW: plugged in at minute 7, limited to 6 kW from minute 24 to 32 while the washing machine
-/// heats, full at minute 55. Watts, every five seconds.
+/// A charging session at 11 kW: plugged in at minute 7, limited to 6 kW from minute 24 to 32 while
+/// the washing machine heats, full at minute 55. Watts, every five seconds.
 fn charger() -> Vec<Row> {
     let mut noise = Noise(0x6368_6172_6765);
     let mut watts = 0;

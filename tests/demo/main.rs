@@ -1,8 +1,11 @@
-//! `make demo`: readings go in, checkpoints are anchored, the gateway is killed and comes back, bundles are proved,
-//! verified, tampered with and forged. Ends with a page to look at, `target/demo/report.html`, and with `demo: ok`.
+//! `make demo`: readings go in, checkpoints are anchored, the gateway is killed and comes back,
+//! bundles are proved, verified, tampered with and forged. Ends with a page to look at,
+//! `target/demo/report.html`, and with `demo: ok`.
 //!
-//! Guarantees: exit code 0 only if every expectation held; no process is left behind; writes below `target/demo` only.
-//! Order: the one of [`story`]; each module holds one part of it. `demo generate` prints the recorded hour instead.
+//! Guarantees: exit code 0 only if every expectation held; no process is left behind; writes below
+//! `target/demo` only.
+//! Order: the one of [`story`]; each module holds one part of it. `demo generate` prints the
+//! recorded hour instead.
 
 mod checks;
 mod data;
@@ -19,12 +22,15 @@ mod told;
 mod watch;
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::Duration,
 };
+
+use rustix::fs::{FlockOperation, flock};
 
 use self::{
     checks::Feed,
@@ -67,7 +73,7 @@ fn main() -> ExitCode {
 /// The whole demo.
 fn story() -> Result<()> {
     process::watch_signals()?;
-    enter_folder()?;
+    let _alone = enter_folder()?;
     let (told, rows) = (Told::start(), data::rows());
 
     let site = Site::create("gateway", Ledger::Served)?;
@@ -81,6 +87,7 @@ fn story() -> Result<()> {
     let (gateway, crash) = feed_through_a_crash(&told, &site, gateway, &watch, rows.len())?;
     let status = wait_for_anchor(&told, &site)?;
     let samples = watch.finish();
+    feed_again(&told, &site, rows.len())?;
 
     let policy = site.policy(POLICY)?;
     let readings = prove_devices(&told, &site, &rows)?;
@@ -98,14 +105,23 @@ fn story() -> Result<()> {
     Ok(())
 }
 
-/// An empty `target/demo` becomes the current folder: names of sockets stay short.
-fn enter_folder() -> Result<()> {
+/// An empty `target/demo` becomes the current folder: names of sockets stay short. It is this
+/// demo's alone until the returned handle is dropped.
+fn enter_folder() -> Result<File> {
     let folder = workspace().join("target/demo");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).doing(folder.display())?;
-    }
     fs::create_dir_all(&folder).doing(folder.display())?;
-    env::set_current_dir(&folder).doing(folder.display())
+    let handle = File::open(&folder).doing(folder.display())?;
+    let locked = flock(&handle, FlockOperation::NonBlockingLockExclusive);
+    locked
+        .map_err(|_| Failure::new("another demo runs in target/demo; wait until it has ended"))?;
+    for entry in fs::read_dir(&folder).doing(folder.display())? {
+        let path = entry.doing(folder.display())?.path();
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.doing(path.display())?;
+    }
+    env::set_current_dir(&folder).doing(folder.display())?;
+    Ok(handle)
 }
 
 fn workspace() -> PathBuf {
@@ -113,7 +129,8 @@ fn workspace() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// The feeder sends the hour; in the middle of it the gateway is killed, and started again a little later.
+/// The feeder sends the hour; in the middle of it the gateway is killed, and started again a little
+/// later.
 fn feed_through_a_crash(
     told: &Told,
     site: &Site,
@@ -122,7 +139,7 @@ fn feed_through_a_crash(
     rows: usize,
 ) -> Result<(Process, Crash)> {
     let started_ms = now_ms();
-    let mut feed = site.start_feed("feed", RATE, &workspace().join("tests/demo/data/hour.csv"))?;
+    let mut feed = site.start_feed("feed", RATE, &hour())?;
     told.say(format!("An hour of three devices is fed, {rows} readings, {RATE} each second."));
     let half = wait_for(PATIENCE, || {
         let ended = feed.poll()?.is_some();
@@ -134,24 +151,38 @@ fn feed_through_a_crash(
     let (killed_ms, size) = (now_ms(), watch.size());
     told.say(format!("The gateway is killed (SIGKILL) while the log has {size} entries."));
     thread::sleep(DOWN);
-    let gateway = site.start_gateway("gateway")?;
+    let mut gateway = site.start_gateway("gateway")?;
     let ready_ms = now_ms();
     told.say("It runs again. The feeder sends what was not acknowledged once more.");
-    let feed = Feed::parse(&feed.wait_end(PATIENCE)?)?;
+    let feed = Feed::parse(&feed.wait_end_with(&mut gateway, PATIENCE)?)?;
     feed.check(rows)?;
     let Feed { acknowledged, repeated, .. } = feed;
     told.say(format!("All {acknowledged} readings are acknowledged, {repeated} of them repeated."));
     Ok((gateway, Crash { started_ms, killed_ms, ready_ms, feed }))
 }
 
+/// The same once more: every reading has its sequence number, so the log knows it and does not take
+/// it twice.
+fn feed_again(told: &Told, site: &Site, rows: usize) -> Result<()> {
+    let mut feed = site.start_feed("feed-again", "max", &hour())?;
+    let feed = Feed::parse(&feed.wait_end(PATIENCE)?)?;
+    feed.check(rows)?;
+    expect(feed.repeated == rows, || format!("fed again: {feed:?}, of {rows} none is new"))?;
+    told.say(format!("The same hour is fed again: all {rows} readings are known, none is added."));
+    Ok(())
+}
+
+fn hour() -> PathBuf {
+    workspace().join("tests/demo/data/hour.csv")
+}
+
 fn wait_for_anchor(told: &Told, site: &Site) -> Result<Status> {
     let size = site.status()?.size;
     let status = site.wait_anchored(size, PATIENCE)?;
-    let (anchors, Some(last)) = (status.anchors.len(), status.anchors.last()) else {
-        return Err(Failure::new("the status shows no anchor"));
-    };
     expect(status.alarms.is_empty(), || format!("the gateway raised {:?}", status.alarms))?;
-    let (size, block) = (last.size, last.block);
+    let anchors = status.anchors();
+    let last = anchors.last().ok_or_else(|| Failure::new("the status shows no anchor"))?;
+    let (anchors, size, block) = (anchors.len(), last.size, last.block);
     told.say(format!("{size} entries are anchored; {anchors} anchors, the last in block {block}."));
     Ok(status)
 }
@@ -218,7 +249,7 @@ const CASES: [Case; 4] = [
 fn show(told: &Told, judged: Judged) -> Result<Judged> {
     let Judged { case: Case { file, what, .. }, text, report, .. } = &judged;
     told.say(format!("{what}: verify {file} exits {}.", report.exit_code));
-    told.detail(text);
+    told.detail(&proofs::brief(text));
     Ok(judged)
 }
 

@@ -1,8 +1,9 @@
 //! The report: one self-contained page, from the template and what happened.
 //!
-//! Guarantees: nothing is loaded from anywhere, and the page's content security policy forbids it; the verifier in it is
-//! the committed WebAssembly module of `gateway/notary`. Does not: contain a secret; bundles and policy are made to be
-//! given away. Order: [`html`] fills `page/page.html`; the figures come from [`crate::figures`].
+//! Guarantees: nothing is loaded from anywhere, and the page's content security policy forbids it;
+//! the verifier in it is the committed WebAssembly module of `gateway/notary`. Does not: contain a
+//! secret; bundles and policy are made to be given away. Order: [`html`] fills `page/page.html`;
+//! the figures come from [`crate::figures`].
 
 use std::fmt::Write;
 
@@ -16,7 +17,7 @@ use crate::{
     record::Record,
     site::LEDGER,
     told::Step,
-    watch::Anchor,
+    watch::Final,
 };
 
 const TEMPLATE: &str = include_str!("page/page.html");
@@ -36,7 +37,7 @@ pub(crate) fn html(record: &Record) -> String {
         ("date", date(record.crash.started_ms)),
         ("devices", figures::devices(record)),
         ("growth", figures::growth(record)),
-        ("anchors", record.status.anchors.iter().map(anchor).collect()),
+        ("anchors", record.status.anchors().into_iter().map(anchor).collect()),
         ("samples", record.judged.iter().map(sample).collect()),
         ("policy", escape(&record.policy)),
         ("steps", record.steps.iter().map(step).collect()),
@@ -68,9 +69,9 @@ fn facts(record: &Record) -> String {
     let effects = record.effects.values().sum::<usize>();
     let facts = [
         (thousands(crash.feed.acknowledged), "readings acknowledged, each in the log exactly once"),
-        (thousands(crash.feed.repeated), "sent twice because of the crash, logged once"),
+        (thousands(record.status.size), "entries in the log, all of them under one signature"),
         (down, "from the kill until the gateway was ready again"),
-        (record.status.anchors.len().to_string(), "anchors, final on the ledger"),
+        (record.status.anchors().len().to_string(), "anchors, final on the ledger"),
         (thousands(effects), "effects left the gateway, each durable before"),
     ];
     facts.iter().fold(String::new(), |mut html, (number, text)| {
@@ -79,13 +80,13 @@ fn facts(record: &Record) -> String {
     })
 }
 
-fn anchor(anchor: &Anchor) -> String {
-    let Anchor { block, size, digest, final_ms } = anchor;
-    let (digest, size) = (escape(digest), thousands(*size));
+fn anchor(anchor: Final<'_>) -> String {
+    let Final { block, size, digest, ms } = anchor;
+    let (digest, size) = (escape(digest), thousands(size));
     format!(
         "        <tr><td class=\"number\">{block}</td><td>{}</td><td class=\"number\">{size}</td>\
          <td><code class=\"digest\" title=\"{digest}\">{digest}</code></td></tr>\n",
-        clock(*final_ms)
+        clock(ms)
     )
 }
 

@@ -1,9 +1,11 @@
 //! Plots as static SVG: axes with units and times, lines, areas, bands and marks.
 //!
-//! Guarantees: colours come from the page's style sheet, so both colour schemes work; every plot has a title and a
-//! description for screen readers; nothing is scripted. Does not: know devices or logs ([`crate::figures`]).
+//! Guarantees: colours come from the page's style sheet, so both colour schemes work; every plot
+//! has a title and a description for screen readers; nothing is scripted. Does not: know devices or
+//! logs ([`crate::figures`]).
 //!
-//! A drawing is as wide as its text is meant to be read: figures draw one for wide and one for narrow pages.
+//! A drawing is as wide as its text is meant to be read: figures draw one for wide and one for
+//! narrow pages.
 #![expect(clippy::float_arithmetic, reason = "pixels, never amounts or times that are stored")]
 
 use std::fmt::Write;
@@ -25,8 +27,8 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// From zero or just below the smallest value to above the largest, with about four round ticks;
-    /// the topmost carries the unit.
+    /// From zero or just below the smallest value to above the largest, with about four round
+    /// ticks; the topmost carries the unit.
     pub(crate) fn fit(values: impl Iterator<Item = f64>, from_zero: bool, unit: &str) -> Self {
         let (low, high) = values
             .fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));

@@ -1,9 +1,10 @@
 //! The processes of the demo: started, waited for with a limit, and never left behind.
 //!
-//! Guarantees: a [`Process`] that goes out of scope is dead; every wait ends after its limit or when the demo is
-//! interrupted; a failure shows the last lines of the process's log. Does not: survive a SIGKILL of the demo itself.
-//! Order of calls: [`watch_signals`] once; [`Process::start`]; [`Process::wait_ready`]; [`Process::kill`] or
-//! [`Process::stop`].
+//! Guarantees: a [`Process`] that goes out of scope is dead; every wait ends after its limit or
+//! when the demo is interrupted; a failure shows the last lines of the process's log. Does not:
+//! survive a SIGKILL of the demo itself.
+//! Order of calls: [`watch_signals`] once; [`Process::start`]; [`Process::wait_ready`];
+//! [`Process::kill`] or [`Process::stop`].
 
 use std::{
     fs::{self, File},
@@ -66,6 +67,16 @@ impl Process {
         Ok(self.last_lines(1))
     }
 
+    /// The same, and fails at once when `other`, which it needs, has ended.
+    pub(crate) fn wait_end_with(&mut self, other: &mut Self, limit: Duration) -> Result<String> {
+        let ended = wait_for(limit, || match other.poll()? {
+            Some(status) => Err(other.failure(format_args!("ended ({status})"))),
+            None => self.poll(),
+        });
+        ended?;
+        self.wait_end(Duration::ZERO)
+    }
+
     /// Whether the process has ended.
     pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().doing(self.name)
@@ -123,7 +134,8 @@ pub(crate) fn wait_for<T>(
     }
 }
 
-/// From now on SIGINT and SIGTERM end the next wait with a failure, so that all processes are stopped.
+/// From now on SIGINT and SIGTERM end the next wait with a failure, so that all processes are
+/// stopped.
 pub(crate) fn watch_signals() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.doing("watching signals")?;

@@ -36,7 +36,13 @@ pub(crate) struct Judged {
     pub(crate) report: Report,
 }
 
-/// The parts of `sluicegate verify --json` that the demo looks at.
+/// What `sluicegate verify --json` prints for a file.
+#[derive(Debug, Deserialize)]
+struct Line {
+    report: Report,
+}
+
+/// The parts of a report that the demo looks at.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) exit_code: i32,
@@ -72,9 +78,10 @@ impl Reading {
         let [record] = &pack[..] else { return false };
         // Numbers compare as numbers: 1.50 may come back as 1.5.
         let same = |value: &Value| value.as_f64() == row.value.parse().ok();
-        let name = record.get("n").and_then(Value::as_str).unwrap_or_default();
-        name.ends_with(row.name)
-            && record.get("u").and_then(Value::as_str) == Some(row.unit)
+        let text = |key| record.get(key).and_then(Value::as_str).unwrap_or_default();
+        text("bn").strip_suffix(':') == Some(row.device)
+            && text("n") == row.name
+            && text("u") == row.unit
             && record.get("v").is_some_and(same)
     }
 }
@@ -99,7 +106,7 @@ pub(crate) fn verify(site: &Site, case: &Case) -> Result<Judged> {
     expect(code == Some(wanted), || {
         format!("verify {file}: exit code {wanted} was expected, it is {code:?}\n{text}")
     })?;
-    let report: Report = serde_json::from_slice(&json.stdout).doing("reading verify --json")?;
+    let Line { report } = serde_json::from_slice(&json.stdout).doing("reading verify --json")?;
     let failed = report.failed();
     expect(failed == fails_at && report.exit_code == wanted, || {
         format!("verify {file}: to fail was {fails_at:?}, it is {failed:?}\n{text}")
@@ -113,8 +120,18 @@ fn text_of(output: &Output) -> String {
     parts.concat().trim().to_owned()
 }
 
-/// A copy in which the reading's value has another first digit. The checksum is made to fit, as a careful cheat would,
-/// so that only the commitment in the log can tell.
+/// The outcome, what was checked, and the reading; without what repeats these.
+pub(crate) fn brief(text: &str) -> String {
+    let is_check = |line: &str| ["  ok ", "  FAIL ", "  -- "].iter().any(|m| line.starts_with(m));
+    let lines = text.lines().enumerate().filter(|(number, line)| {
+        let skipped = line.ends_with("An earlier check failed.");
+        *number == 0 || (is_check(line) && !skipped) || line.contains(" seq ")
+    });
+    lines.map(|(_, line)| line).collect::<Vec<_>>().join("\n")
+}
+
+/// A copy in which the reading's value has another first digit. The checksum is made to fit, as a
+/// careful cheat would, so that only the commitment in the log can tell.
 pub(crate) fn change_value(bundle: &[u8]) -> Result<Vec<u8>> {
     const VALUE: &[u8] = b"\"v\":";
     let place = bundle.windows(VALUE.len()).position(|window| window == VALUE);

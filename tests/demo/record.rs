@@ -34,7 +34,8 @@ pub(crate) struct Crash {
 }
 
 impl Record {
-    /// When the devices measured the last reading that was logged before the kill, in seconds since midnight.
+    /// When the devices measured the last reading that was logged before the kill, in seconds since
+    /// midnight.
     pub(crate) fn last_before_kill(&self) -> Option<u32> {
         let before = self.readings.iter().filter(|reading| reading.time_ms < self.crash.killed_ms);
         let row = |reading: &Reading| {

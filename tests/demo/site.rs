@@ -1,4 +1,5 @@
-//! A gateway and its ledger: one folder with credentials and one configuration file that both processes read.
+//! A gateway and its ledger: one folder with credentials and one configuration file that both
+//! processes read.
 //!
 //! All paths are below `target/demo`, which is the current folder, so that socket names stay short.
 
@@ -146,7 +147,8 @@ fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// One file for both processes. Origin and ledger have the same names at every site: names prove nothing.
+/// One file for both processes. Origin and ledger have the same names at every site: names prove
+/// nothing.
 fn configuration(ledger: Ledger) -> String {
     let socket = if ledger == Ledger::Served { "socket = \"ledger.sock\"\n" } else { "" };
     let devices = data::devices(&data::rows()).into_iter();

@@ -1,4 +1,5 @@
-//! The story as it is told: each step with the time since the start, on the terminal and later on the page.
+//! The story as it is told: each step with the time since the start, on the terminal and later on
+//! the page.
 
 use std::{cell::RefCell, fmt::Display, time::Instant};
 

@@ -1,4 +1,5 @@
-//! Watches the gateway from outside while the demo runs: `sluicegate status`, several times a second.
+//! Watches the gateway from outside while the demo runs: `sluicegate status`, several times a
+//! second.
 //!
 //! The samples become the plot of the log's growth. While the gateway is down there are none.
 
@@ -21,17 +22,43 @@ pub(crate) struct Status {
     pub(crate) origin: String,
     pub(crate) size: u64,
     pub(crate) anchored_size: u64,
-    pub(crate) anchors: Vec<Anchor>,
-    pub(crate) alarms: Vec<serde_json::Value>,
+    /// Newest first, also those that are not final yet.
+    anchors: Vec<Anchor>,
+    pub(crate) alarms: Vec<String>,
+}
+
+impl Status {
+    /// The final anchors, oldest first.
+    pub(crate) fn anchors(&self) -> Vec<Final<'_>> {
+        let anchors = self.anchors.iter().rev();
+        anchors.filter_map(Anchor::finished).collect()
+    }
+}
+
+/// One anchor.
+#[derive(Debug, Clone, Deserialize)]
+struct Anchor {
+    size: u64,
+    digest: String,
+    block: Option<u64>,
+    final_ms: Option<u64>,
+}
+
+impl Anchor {
+    fn finished(&self) -> Option<Final<'_>> {
+        let Self { size, digest, block, final_ms } = self;
+        Some(Final { size: *size, digest, block: (*block)?, ms: (*final_ms)? })
+    }
 }
 
 /// One final anchor.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Anchor {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Final<'a> {
     pub(crate) size: u64,
-    pub(crate) digest: String,
+    pub(crate) digest: &'a str,
     pub(crate) block: u64,
-    pub(crate) final_ms: u64,
+    /// When it became final.
+    pub(crate) ms: u64,
 }
 
 /// The log at one moment.

@@ -69,7 +69,7 @@
   }
 
   function readings(list) {
-    const table = element("table", {}, element("thead", {}, row("th", ["Entry", "Device", "No.", "Logged at (UTC)", "Value", "Sent as"])));
+    const table = element("table", {}, element("thead", {}, row("th", ["Entry", "Device", "Seq", "Logged at (UTC)", "Value", "Sent as"])));
     const body = element("tbody", {});
     for (const reading of list.slice(0, MOST_ROWS)) body.append(readingRow(reading));
     table.append(body);
@@ -78,9 +78,10 @@
 
   function readingRow(reading) {
     const sent = reading.value.text ?? reading.value.hex ?? "withheld";
-    const cells = [reading.index, reading.device ?? reading.pseudonym.slice(0, 8) + "…", reading.seq ?? "none", shortTime(reading.time), measured(reading.value)];
-    const line = row("td", cells);
-    line.append(element("td", {}, element("code", { textContent: sent })));
+    const device = reading.device ?? `${reading.pseudonym.slice(0, 8)}…`;
+    const line = row("td", [reading.index, device, reading.seq ?? "none", shortTime(reading.time), measured(reading.value)]);
+    if (!reading.synchronised) line.cells[3].append(element("small", { textContent: "clock not synchronised" }));
+    line.append(element("td", {}, element("code", { className: "sent", textContent: sent })));
     return line;
   }
 
