@@ -66,8 +66,8 @@ impl Disk for Counted {
         self.sync_if_wanted(|folder| folder.sync_dir(path))
     }
 
-    fn create_dir(&self, path: &str) -> io::Result<()> {
-        self.folder.create_dir(path)
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        self.folder.make_dir(path)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
