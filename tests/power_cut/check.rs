@@ -26,7 +26,7 @@ use sluicegate_protocol::{
 };
 
 use crate::{
-    memory::Memory,
+    memory::{Image, Memory},
     scenario::{
         Acknowledged, Action, BRIEF, DAY, DEVICES, Gateway, Progress, SECRET, Witness,
         anchor_digest, at, beacon, class, identity,
@@ -192,7 +192,7 @@ fn expires(reading: &Acknowledged) -> bool {
 }
 
 /// The database has a row for exactly each reading of the log, and no sequence number has two leaves.
-fn rows(gateway: &Gateway, leaves: &Leaves, context: &str) {
+pub(crate) fn rows(gateway: &Gateway, leaves: &Leaves, context: &str) {
     let store = gateway.recorder.store();
     let stored = DEVICES.iter().flat_map(|device| store.select(1, device, Selection::All).unwrap());
     let stored: BTreeSet<u64> = stored.map(|row| row.index).collect();
@@ -227,15 +227,31 @@ fn erasure(gateway: &Gateway, memory: &Memory, witness: &Witness, context: &str)
     if witness.erasure < Progress::Done {
         return;
     }
+    erased(gateway, context);
+    for (path, content) in memory.image().0 {
+        let holds = content.is_some_and(|bytes| contains(&bytes, SECRET));
+        assert!(!holds, "{context}: {path} holds an erased payload");
+    }
+}
+
+/// Payloads and keys of the day that was erased are gone.
+pub(crate) fn erased(gateway: &Gateway, context: &str) {
     let store = gateway.recorder.store();
     for row in store.select(1, DEVICES[2], Selection::Days(DAY, DAY)).unwrap() {
         assert_eq!(row.payload, None, "{context}: entry {}", row.index);
         assert_eq!(gateway.recorder.stored_key(&row.day).unwrap(), None, "{context}: key");
     }
-    for (path, content) in memory.image().0 {
-        let holds = content.is_some_and(|bytes| contains(&bytes, SECRET));
-        assert!(!holds, "{context}: {path} holds an erased payload");
+}
+
+/// How many bytes of a tail come before the record of leaf `index`.
+pub(crate) fn tail_length(image: &Image, path: &str, index: u64) -> usize {
+    let first: u64 = path.rsplit('-').next().unwrap().parse().unwrap();
+    let mut rest = image.0[path].as_deref().unwrap();
+    let length = rest.len();
+    for _ in first..index {
+        rest = tile::split_entry(&rest[4..]).unwrap().1;
     }
+    length - rest.len()
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
@@ -264,7 +280,7 @@ fn repeats(gateway: &mut Gateway, witness: &Witness, context: &str) {
 }
 
 /// New readings are taken, days are closed, and each summary covers the whole day.
-fn goes_on(gateway: &mut Gateway, memory: &Memory, witness: &Witness, context: &str) {
+pub(crate) fn goes_on(gateway: &mut Gateway, memory: &Memory, witness: &Witness, context: &str) {
     let mut seen = witness.clone();
     let before = seen.acknowledged.len();
     gateway

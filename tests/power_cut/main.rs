@@ -4,9 +4,19 @@
 //! - [`memory`], [`vfs`]: the disk, for the log and for SQLite; [`survival`]: what is left of it
 //! - [`scenario`]: what happens; [`check`]: what must hold afterwards
 //! - [`cuts`]: power cuts, failing and full disks, killed processes, at every step
+//! - [`damage`]: flipped bits, lost ends, lost files
+//! - [`outbox`]: anchors on their way to a ledger
+//!
+//! Guarantees that what is written down as tested is tested at each step, not at a sample; only of the cuts that are
+//! followed by a second cut, in the restart, the first ones are a sample. Does not: test the anchorer or the keeper, which
+//! sit above; `tests/scenarios` kills the whole process.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod check;
 mod cuts;
+mod damage;
 mod memory;
+mod outbox;
 mod scenario;
 mod survival;
 mod vfs;

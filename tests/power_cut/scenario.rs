@@ -144,25 +144,25 @@ impl Gateway {
             Action::Readings(names) => self.readings(names, witness),
             Action::Publish => {
                 self.recorder.want_checkpoint();
-                self.drive(&mut Vec::new(), witness)
+                self.drive(&[], witness)
             }
             Action::BeginAnchor => self.begin_anchor(witness),
             Action::Beacon => {
                 self.recorder.append_beacon(self.now, beacon());
-                self.drive(&mut Vec::new(), witness)
+                self.drive(&[], witness)
             }
             Action::FinishAnchor => self.finish_anchor(witness),
             Action::NextDay => {
                 self.now.wall.ms = at(DAY + 1, 0).wall.ms;
                 self.recorder.handle_timer(self.now);
                 self.recorder.want_checkpoint();
-                self.drive(&mut Vec::new(), witness)
+                self.drive(&[], witness)
             }
             Action::Erase => {
                 witness.erasure = witness.erasure.max(Progress::Begun);
                 let today = self.now.wall.day();
                 self.recorder.erase_expired(self.now, BRIEF, today)?;
-                self.drive(&mut Vec::new(), witness)?;
+                self.drive(&[], witness)?;
                 witness.erasure = Progress::Done;
                 Ok(())
             }
@@ -178,7 +178,7 @@ impl Gateway {
             self.submit(ticket as u64, device, *seq, payload.clone())?;
             expected.push(Acknowledged { device, seq: *seq, day, payload, index: 0 });
         }
-        self.drive(&mut expected, witness)
+        self.drive(&expected, witness)
     }
 
     fn submit(
@@ -194,16 +194,12 @@ impl Gateway {
         match self.recorder.submit(self.now, submission) {
             Ok(()) => Ok(()),
             Err(SubmitError::Store(error)) => Err(error),
-            Err(SubmitError::Refused(error)) => panic!("a good reading is refused: {error}"),
+            Err(SubmitError::Refused(error)) => Err(error.into()),
         }
     }
 
     /// Performs what is due; `expected` holds the readings by ticket.
-    fn drive(
-        &mut self,
-        expected: &mut Vec<Acknowledged>,
-        witness: &mut Witness,
-    ) -> Result<(), Error> {
+    fn drive(&mut self, expected: &[Acknowledged], witness: &mut Witness) -> Result<(), Error> {
         for event in self.recorder.drive(self.now)? {
             match event {
                 Event::Acknowledged(acknowledgement) => {
@@ -287,18 +283,27 @@ pub(crate) fn play(
 /// A disk with 250 leaves, everything synced, and what the world knows of it.
 pub(crate) fn started() -> &'static (Image, Witness) {
     static STARTED: OnceLock<(Image, Witness)> = OnceLock::new();
-    STARTED.get_or_init(|| {
-        let world = World::new(Memory::new(&Image::default()));
-        let mut witness = Witness::default();
-        let mut gateway = Gateway::open(&world, at(DAY, 0)).unwrap();
-        for round in 0..83 {
-            let names = [(0, Some(round)), (1, Some(round)), (2, Some(round))];
-            gateway.readings(&names[..], &mut witness).unwrap();
-        }
+    STARTED.get_or_init(|| fill(true))
+}
+
+/// The same disk before a checkpoint was ever published: there is no folder for tiles yet.
+pub(crate) fn unpublished() -> (Image, Witness) {
+    fill(false)
+}
+
+fn fill(published: bool) -> (Image, Witness) {
+    let world = World::new(Memory::new(&Image::default()));
+    let mut witness = Witness::default();
+    let mut gateway = Gateway::open(&world, at(DAY, 0)).unwrap();
+    for round in 0..83 {
+        let names = [(0, Some(round)), (1, Some(round)), (2, Some(round))];
+        gateway.readings(&names[..], &mut witness).unwrap();
+    }
+    if published {
         gateway.perform(&Action::Publish, &mut witness).unwrap();
-        drop(gateway);
-        (world.memory.image(), witness)
-    })
+    }
+    drop(gateway);
+    (world.memory.image(), witness)
 }
 
 /// The moment at which the scenario begins.

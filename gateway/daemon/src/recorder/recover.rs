@@ -50,7 +50,7 @@ pub(super) const SUSPECT: &str = "database-suspect";
 pub(super) fn recover<D: Disk>(disk: &Rc<D>, plan: &Plan) -> Result<Recovered<D>, Error> {
     let mut alarms = Vec::new();
     let recovered = match attempt(disk, plan, &mut alarms) {
-        Err(error) if error.is_damaged_database() => {
+        Err(error) if is_damaged(&error, disk, plan) => {
             let aside = set_aside_database(disk, &plan.database)?;
             alarms.push(Alarm(format!(
                 "the database was damaged ({error}) and set aside as {aside}: payloads and keys \
@@ -108,9 +108,24 @@ fn settle<D: Disk>(
     Ok(Recovered { store, files, open, open_days, predecessor, alarms: Vec::new() })
 }
 
+/// Whether the error comes from a damaged database. SQLite writes to no file whose header names a format version that it
+/// does not know; a file that is merely write-protected is left alone.
+fn is_damaged<D: Disk>(error: &Error, disk: &Rc<D>, plan: &Plan) -> bool {
+    use rusqlite::ErrorCode::ReadOnly;
+    const VERSIONS: (u64, usize) = (18, 2);
+    let read_only = matches!(error, Error::Database(error)
+        if error.sqlite_error_code() == Some(ReadOnly));
+    let versions = || disk.read_at(&name_of(&plan.database), VERSIONS.0, VERSIONS.1);
+    error.is_damaged_database()
+        || read_only && versions().is_ok_and(|found| found.iter().any(|v| !(1..=2).contains(v)))
+}
+
+fn name_of(database: &Path) -> String {
+    database.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 fn set_aside_database<D: Disk>(disk: &Rc<D>, database: &Path) -> Result<String, Error> {
-    let name = database.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
+    let name = name_of(database);
     let what = || Error::storage("setting the database aside");
     let aside = unused(disk, &format!("{name}.damaged"))?;
     let there = disk.list("").map_err(what())?;
