@@ -32,7 +32,10 @@ use crate::{
 const CURSOR: &str = "event cursor";
 
 /// `meta` name of the unknown anchor that a new log was begun for; it needs no second one.
-const FOREIGN: &str = "foreign anchor";
+pub(crate) const FOREIGN: &str = "foreign anchor";
+
+/// Its value from a declared restore on: whatever the ledger's newest anchor is, the new log has answered it.
+pub(crate) const EXPECTED: &[u8] = b"expected";
 
 /// Longest sleep, so that finality and a returned ledger are noticed.
 const NAP: Duration = Duration::from_secs(1);
@@ -137,8 +140,12 @@ impl Anchorer {
         let digest = newest.digest;
         let known = self.keeper.insist(move |desk, _| {
             let store = desk.recorder.store();
-            let answered = store.meta(FOREIGN)?.is_some_and(|known| known == digest.as_bytes());
-            Ok(answered || store.anchor(&digest)?.is_some())
+            let foreign = store.meta(FOREIGN)?.unwrap_or_default();
+            if foreign == EXPECTED {
+                store.set_meta(FOREIGN, digest.as_bytes())?;
+                return Ok(true);
+            }
+            Ok(foreign == digest.as_bytes() || store.anchor(&digest)?.is_some())
         });
         if known.await? {
             return Ok(());

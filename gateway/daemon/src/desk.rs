@@ -12,6 +12,7 @@ use sluicegate_notary::{
 
 use crate::{
     Error,
+    anchorer::{EXPECTED, FOREIGN},
     clock::Clock,
     config::Retention,
     credentials,
@@ -221,7 +222,9 @@ impl Desk {
 
     /// Keeps that this is a restored backup: the next start begins a log with a new origin.
     pub fn declare_restored(&self) -> Result<(), Error> {
-        self.recorder.store().set_meta(RESTORED, b"declared")
+        let store = self.recorder.store();
+        store.set_meta(FOREIGN, EXPECTED)?;
+        store.set_meta(RESTORED, b"declared")
     }
 
     /// Commits, publishes and closes.
