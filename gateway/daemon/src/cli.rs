@@ -270,7 +270,8 @@ fn restore(config: &Config) -> Result<(), Error> {
 }
 
 fn show_status(file: &Path, json: bool) -> Result<(), Error> {
-    let config = Config::load(file)?;
+    // A gateway with a broken configuration runs with the last one that worked, and so does the way to ask it why.
+    let (config, _) = gateway::usable(file)?;
     match ask(&config.socket, &Request::Status)? {
         Response::Status(status) if json => {
             say!("{}", serde_json::to_string(&status).unwrap_or_default());

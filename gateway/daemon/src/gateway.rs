@@ -30,7 +30,10 @@ const STOP: Duration = Duration::from_millis(1_800);
 /// Runs the gateway until it is told to stop.
 pub fn run(file: &Path) -> Result<(), Error> {
     forbid_core_dumps();
-    let (config, alarm) = load(file)?;
+    let (config, alarm) = usable(file)?;
+    if alarm.is_none() {
+        keep_good(file);
+    }
     let clock = Clock::start();
     let desk = setup::desk(&config, clock)?;
     let effects = desk.effects.share()?;
@@ -85,20 +88,17 @@ pub fn run_ledger(file: &Path) -> Result<(), Error> {
 }
 
 /// The configuration, or the last one that worked with an alarm.
-fn load(file: &Path) -> Result<(Config, Option<Alarm>), Error> {
-    let good = last_good(file);
-    match Config::load(file) {
+pub(crate) fn usable(file: &Path) -> Result<(Config, Option<Alarm>), Error> {
+    let broken = match Config::load(file) {
+        Ok(config) => return Ok((config, None)),
+        Err(broken) => broken,
+    };
+    match Config::load_as(&last_good(file), file) {
         Ok(config) => {
-            keep_good(file, &good);
-            Ok((config, None))
+            let alarm = format!("{broken}; the gateway runs with the last one that worked");
+            Ok((config, Some(Alarm(alarm))))
         }
-        Err(broken) => match Config::load_as(&good, file) {
-            Ok(config) => {
-                let alarm = format!("{broken}; the gateway runs with the last one that worked");
-                Ok((config, Some(Alarm(alarm))))
-            }
-            Err(_) => Err(broken),
-        },
+        Err(_) => Err(broken),
     }
 }
 
@@ -111,9 +111,10 @@ fn last_good(file: &Path) -> PathBuf {
     }
 }
 
-fn keep_good(file: &Path, good: &Path) {
+fn keep_good(file: &Path) {
+    let good = last_good(file);
     let temporary = good.with_extension("new");
-    let copied = std::fs::copy(file, &temporary).and_then(|_| std::fs::rename(&temporary, good));
+    let copied = std::fs::copy(file, &temporary).and_then(|_| std::fs::rename(&temporary, &good));
     if let Err(error) = copied {
         tracing::warn!(%error, copy = %good.display(), "the configuration could not be copied");
     }
