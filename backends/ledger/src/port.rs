@@ -153,7 +153,8 @@ pub struct Head {
 /// The own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
-    /// The nonce that follows all transactions in blocks.
+    /// The nonce that follows all transactions in blocks. It must not count pending ones: an outbox whose record was
+    /// lost tells by it that its transaction never reached a block.
     pub next_nonce: u64,
     /// The nonce that follows all transactions in final blocks.
     pub final_nonce: u64,

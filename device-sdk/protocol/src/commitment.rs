@@ -27,9 +27,13 @@ pub fn salt(key: &[u8; 32], seq: Option<u64>, index: u64) -> [u8; 32] {
     mac(key, &[&seq.unwrap_or(u64::MAX).to_be_bytes(), &index.to_be_bytes()])
 }
 
-/// The key of a device's day: the stored half alone opens nothing, and without it the master opens nothing.
-pub fn day_key(master: &[u8; 32], stored: &[u8; 32]) -> [u8; 32] {
-    mac(master, &[DAY_KEY_TAG, stored])
+/// The key of a device's day in the log of this origin: the stored half alone opens nothing, and without it the master
+/// opens nothing.
+///
+/// Logs that follow each other count from 0 again, so without the origin two readings of a day could share a salt.
+pub fn day_key(master: &[u8; 32], origin: &str, stored: &[u8; 32]) -> [u8; 32] {
+    let length = (origin.len() as u64).to_be_bytes();
+    mac(master, &[DAY_KEY_TAG, &length, origin.as_bytes(), stored])
 }
 
 /// What opens a device's pseudonym of one epoch; show it to link the pseudonym to the name.
@@ -65,6 +69,9 @@ mod tests {
         let key = [7; 32];
         assert_ne!(salt(&key, Some(1), 2), salt(&key, Some(2), 1));
         assert_ne!(salt(&key, None, 2), salt(&key, Some(0), 2));
+        let (stored, origin) = ([8; 32], "example.com/gw/1");
+        assert_ne!(day_key(&key, origin, &stored), day_key(&key, "example.com/gw/2", &stored));
+        assert_ne!(day_key(&key, origin, &stored), day_key(&key, origin, &key));
         let opening = pseudonym_opening(&key, "meter-1", 3);
         assert_ne!(opening, pseudonym_opening(&key, "meter-1", 4));
         assert_ne!(pseudonym(&opening, "meter-1", 3), pseudonym(&opening, "meter-2", 3));

@@ -118,6 +118,12 @@ impl Anchorer {
     async fn turn(&mut self) -> Result<(), Error> {
         if !self.compared {
             self.compare().await?;
+            // After a new log was begun this runs on it, because the store is opened anew before the next job.
+            let compared = |desk: &mut Desk, _| {
+                desk.compared();
+                Ok(())
+            };
+            self.keeper.insist(compared).await?;
             self.resume().await?;
             self.compared = true;
         }
@@ -155,8 +161,8 @@ impl Anchorer {
              the state is an old copy, or another gateway uses the same account"
         );
         let begin = move |desk: &mut Desk, _| {
-            desk.begin_new_log(&reason)?;
-            desk.recorder.store().set_meta(FOREIGN, digest.as_bytes())
+            desk.recorder.store().set_meta(FOREIGN, digest.as_bytes())?;
+            desk.begin_new_log(&reason)
         };
         self.keeper.insist(begin).await
     }
@@ -216,11 +222,17 @@ impl Anchorer {
         let (size, note) = self.keeper.checkpoint().await?;
         let digest = checkpoint_of(&note)?.digest();
         let begun = self.keeper.insist(move |desk, now| {
+            // The store may have been opened anew since, as another log: its checkpoint will come.
+            if checkpoint_of(&note)?.origin != desk.recorder.open_log().origin {
+                return Ok(false);
+            }
             desk.recorder.store().begin_anchor(&digest, size, &note, now.wall.ms)?;
             desk.anchoring.started(now.monotonic_ms, UnderWay { digest, size });
-            Ok(())
+            Ok(true)
         });
-        begun.await?;
+        if !begun.await? {
+            return Ok(());
+        }
         tracing::info!(size, %digest, "anchoring");
         self.enqueue(digest)
     }
@@ -325,11 +337,17 @@ impl Anchorer {
             self.unproven.remove(&digest);
             tracing::info!(%digest, block, "anchored");
         }
-        let beacons = self.keeper.insist(|desk, _| desk.recorder.store().unproven_beacons());
-        for (index, number) in beacons.await? {
+        let beacons = self.keeper.insist(|desk, _| {
+            let log = desk.recorder.open_log().number;
+            Ok((log, desk.recorder.store().unproven_beacons()?))
+        });
+        let (log, beacons) = beacons.await?;
+        for (index, number) in beacons {
             let evidence = self.ledger.block_evidence(number).await?.to_bytes();
-            let keep =
-                move |desk: &mut Desk, _| desk.recorder.store().prove_beacon(index, &evidence);
+            let keep = move |desk: &mut Desk, _| match desk.recorder.open_log().number == log {
+                true => desk.recorder.store().prove_beacon(index, &evidence),
+                false => Ok(()),
+            };
             self.keeper.insist(keep).await?;
         }
         Ok(())

@@ -25,7 +25,7 @@ use crate::{
     desk::Desk,
     feed::{self, Pace},
     gateway,
-    prove::{Form, Question, Which, prove},
+    prove::{Form, Proof, Question, Which, prove},
     report, setup, time, verify,
     wire::{Request, Response, Status},
 };
@@ -126,6 +126,9 @@ struct Prove {
     /// Readings logged before this time
     #[arg(long, value_parser = time::parse)]
     to: Option<u64>,
+    /// From the log with this number, where an earlier one holds more
+    #[arg(long)]
+    log: Option<u32>,
     /// Where to write it; named after the device if absent
     #[arg(long)]
     out: Option<PathBuf>,
@@ -225,9 +228,13 @@ fn write_proof(arguments: Prove) -> Result<(), Error> {
         (None, None, None, None) => Which::All,
         (None, None, from, to) => Which::Range(from.unwrap_or(0), to.unwrap_or(u64::MAX)),
     };
-    let question = Question { device: arguments.device, which, form: arguments.format };
+    let Prove { device, log, format: form, .. } = arguments;
+    let question = Question { device, which, form, log };
     let proof = match ask(&config.socket, &Request::Prove(question.clone())) {
-        Ok(Response::Proof(proof)) => Base64::decode_vec(&proof).unwrap_or_default(),
+        Ok(Response::Proof(proof)) => Proof {
+            bytes: Base64::decode_vec(&proof.file).unwrap_or_default(),
+            notice: proof.notice,
+        },
         Ok(other) => return Err(refused(&config, other)),
         // No gateway runs: this process may open the store itself.
         Err(Error::Gateway { .. }) => {
@@ -239,8 +246,11 @@ fn write_proof(arguments: Prove) -> Result<(), Error> {
         Err(error) => return Err(error),
     };
     let out = arguments.out.unwrap_or_else(|| file_name(&question));
-    write_out(Some(&out), &proof)?;
-    eprintln!("{}: {} bytes", out.display(), proof.len());
+    write_out(Some(&out), &proof.bytes)?;
+    eprintln!("{}: {} bytes", out.display(), proof.bytes.len());
+    if let Some(notice) = proof.notice {
+        eprintln!("{notice}");
+    }
     Ok(())
 }
 

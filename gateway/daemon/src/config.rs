@@ -306,7 +306,7 @@ mod defaults {
     }
 
     pub(super) const fn max_pending() -> usize {
-        10_000
+        1_000
     }
 
     pub(super) const fn max_payload() -> usize {

@@ -5,9 +5,9 @@
 //! `sluicegate credential` makes them for the demo.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -44,12 +44,16 @@ pub fn load(config: &Config, name: &str) -> Result<Secret, Error> {
     secret.map(Zeroizing::new).ok_or_else(malformed)
 }
 
-/// Writes a new random credential; refuses to overwrite one.
+/// Writes a new random credential, in a folder that only its owner can read; refuses to overwrite one.
 pub fn create(file: &Path) -> Result<(), Error> {
     let name = file.display().to_string();
     let wrong = |reason: String| Error::Credential { name: name.clone(), reason };
     let secret = Zeroizing::new(random().map_err(|error| wrong(error.to_string()))?);
     let text = Zeroizing::new(format!("{}\n", Digest::new(*secret)));
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| wrong(format!("creating {}: {error}", folder.display())))?;
+    }
     let mut options = OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o600).open(file);
     let mut opened = opened.map_err(|error| wrong(error.to_string()))?;

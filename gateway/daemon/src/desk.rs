@@ -57,6 +57,10 @@ pub struct Desk {
     next_timer_ms: u64,
     next_publish_ms: u64,
     next_sweep_ms: u64,
+    /// Why the store has to be opened anew.
+    failed: Option<String>,
+    /// The newest own anchor on the ledger was compared with the store: checkpoints may be shown.
+    compared: bool,
 }
 
 /// Most alarms that are remembered.
@@ -93,6 +97,8 @@ impl Desk {
             next_timer_ms: 0,
             next_publish_ms: now.monotonic_ms.saturating_add(setup.publish_interval_ms),
             next_sweep_ms: 0,
+            failed: None,
+            compared: false,
             setup,
         };
         alarms.into_iter().for_each(|alarm| desk.alarm(alarm));
@@ -138,7 +144,7 @@ impl Desk {
             }
             Err(SubmitError::Refused(rule)) => drop(reply.send(Err(Refusal::Rule(rule)))),
             Err(SubmitError::Store(error)) => {
-                tracing::error!(%error, "a reading could not be looked up");
+                self.failed = Some(format!("a reading could not be looked up: {error}"));
                 let _ = reply.send(Err(Refusal::Store));
             }
         }
@@ -149,12 +155,25 @@ impl Desk {
         self.recorder.want_checkpoint();
     }
 
-    /// A checkpoint over all that is logged or waits, durable and free to be shown.
-    pub fn fresh_checkpoint(&mut self) -> Result<(u64, String), Error> {
+    /// The ledger holds no anchor that the store does not know: this is no old copy, and may show checkpoints.
+    pub const fn compared(&mut self) {
+        self.compared = true;
+    }
+
+    /// A checkpoint over all that is logged or waits, durable and free to be shown; `None` before the comparison with the
+    /// ledger, because an old copy could contradict what the real log has signed since.
+    pub fn fresh_checkpoint(&mut self) -> Result<Option<(u64, String)>, Error> {
+        if !self.compared {
+            return Ok(None);
+        }
         let (wish, mut published) = tokio::sync::oneshot::channel();
         self.want_checkpoint(wish);
-        self.drive()?;
-        published.try_recv().map_err(|_| Error::Damaged("the log gave no checkpoint".to_owned()))
+        if let Err(error) = self.drive() {
+            self.failed = Some(error.to_string());
+            return Err(error);
+        }
+        let published = published.try_recv();
+        published.map(Some).map_err(|_| Error::Damaged("the log gave no checkpoint".to_owned()))
     }
 
     /// Time until the next commit is due.
@@ -177,19 +196,27 @@ impl Desk {
         }
         if now.monotonic_ms >= self.next_publish_ms {
             self.next_publish_ms = now.monotonic_ms + self.setup.publish_interval_ms;
-            self.recorder.want_checkpoint();
+            if self.compared {
+                self.recorder.want_checkpoint();
+            }
         }
     }
 
     /// Does what is due; tells whether the log grew.
     pub(crate) fn drive(&mut self) -> Result<bool, Error> {
+        if let Some(reason) = self.failed.take() {
+            return Err(Error::Failed(reason));
+        }
         let now = self.now();
         let events = self.recorder.drive(now)?;
         let grown = events.iter().any(|event| matches!(event, Event::Grown { leaves: 1.., .. }));
-        for event in events {
-            self.tell(now, event)?;
-        }
+        events.into_iter().for_each(|event| self.tell(now, event));
         Ok(grown)
+    }
+
+    /// Whether the store has to be opened anew before anything else.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// Answers everything that waits: come again.
@@ -215,27 +242,38 @@ impl Desk {
 
     /// Begins a log with a new origin, because somebody may have seen more of this one than is left here.
     pub fn begin_new_log(&mut self, reason: &str) -> Result<(), Error> {
-        self.recorder.store().set_meta(RESTORED, reason.as_bytes())?;
-        self.fail_waiting();
-        self.reopen(&Error::Damaged(reason.to_owned()))
+        self.mark_restored()?;
+        self.failed = Some(reason.to_owned());
+        Ok(())
     }
 
     /// Keeps that this is a restored backup: the next start begins a log with a new origin.
     pub fn declare_restored(&self) -> Result<(), Error> {
         let store = self.recorder.store();
         store.set_meta(FOREIGN, EXPECTED)?;
-        store.set_meta(RESTORED, b"declared")
+        self.mark_restored()
+    }
+
+    /// With random bytes: the same backup may be restored twice, and must not begin the same origin twice.
+    fn mark_restored(&self) -> Result<(), Error> {
+        let what = Error::storage("random bytes from the operating system");
+        let random = credentials::random()
+            .map_err(|error| what(std::io::Error::other(error.to_string())))?;
+        self.recorder.store().set_meta(RESTORED, &random)
     }
 
     /// Commits, publishes and closes.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        self.recorder.want_checkpoint();
+        match self.compared {
+            true => self.recorder.want_checkpoint(),
+            false => self.recorder.commit_now(),
+        }
         self.drive()?;
         self.fail_waiting();
         self.recorder.store().checkpoint_wal()
     }
 
-    fn tell(&mut self, now: Now, event: Event) -> Result<(), Error> {
+    fn tell(&mut self, now: Now, event: Event) {
         match event {
             Event::Acknowledged(acknowledgement) => {
                 if let Some(reply) = self.waiting.remove(&acknowledgement.ticket) {
@@ -247,13 +285,15 @@ impl Desk {
                 self.growth.add(now.monotonic_ms, bytes);
             }
             Event::Published { size, note } => {
-                self.recorder.publish(size, &note)?;
+                // Only readers of the folder miss it; the checkpoint itself is durable.
+                if let Err(error) = self.recorder.publish(size, &note) {
+                    self.alarm(Alarm(format!("the log's folder is not up to date: {error}")));
+                }
                 for wish in self.wishes.drain(..) {
                     let _ = wish.send((size, note.clone()));
                 }
             }
         }
-        Ok(())
     }
 
     /// Only a synchronised clock erases: a wrong one would erase too early.

@@ -36,6 +36,9 @@ pub enum Error {
     /// The ledger said no, or nothing.
     #[error(transparent)]
     Ledger(#[from] sluicegate_ledger::Error),
+    /// The store failed, or has to be left for another log; it is opened anew.
+    #[error("{0}")]
+    Failed(String),
     /// Nothing in the log matches.
     #[error("{0}")]
     NotFound(String),

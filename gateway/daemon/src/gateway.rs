@@ -54,6 +54,9 @@ pub fn run(file: &Path) -> Result<(), Error> {
         tokio::select! {
             () = counter.serve(listener) => {}
             () = anchoring => {}
+            () = keeper.ended() => {
+                return Err(Error::Failed("the thread that owns the store ended".to_owned()));
+            }
             stopped = stop_signal() => stopped?,
         }
         notify("STOPPING=1");
@@ -146,12 +149,14 @@ async fn anchoring(
         }
         (None, reach) => (None, None, reach.unwrap_or(watch::channel(Reach::Unknown).1)),
     };
+    let keeper = keeper.clone();
     let task = async move {
         let own = async {
             if let Some(owner) = owner
                 && let Err(error) = drive(owner).await
             {
-                tracing::error!(%error, "the ledger of this process stopped");
+                let text = format!("the ledger of this process stopped, until a restart: {error}");
+                keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
             }
             std::future::pending::<()>().await;
         };

@@ -60,9 +60,9 @@ impl Identity {
         (pseudonym(&opening, device, epoch), opening)
     }
 
-    /// The key of a device's day, from its stored half.
-    pub fn day_key(&self, stored: &[u8; 32]) -> [u8; 32] {
-        day_key(&self.salts, stored)
+    /// The key of a device's day in the log of this origin, from its stored half.
+    pub fn day_key(&self, origin: &str, stored: &[u8; 32]) -> [u8; 32] {
+        day_key(&self.salts, origin, stored)
     }
 }
 

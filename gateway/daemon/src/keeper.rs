@@ -8,6 +8,7 @@
 //! [`Keeper::stop`], which commits what waits and publishes a last checkpoint.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -61,7 +62,24 @@ pub struct Keeper {
     queued: Arc<AtomicUsize>,
     limit: usize,
     grown: Arc<Notify>,
-    stopped: Arc<AtomicBool>,
+    ended: Arc<Ended>,
+}
+
+/// That the thread is gone, however it went.
+#[derive(Default)]
+struct Ended {
+    is_so: AtomicBool,
+    told: Notify,
+}
+
+/// Tells it when the thread is left, by a panic too.
+struct TellEnd(Arc<Ended>);
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        self.0.is_so.store(true, Ordering::Release);
+        self.0.told.notify_one();
+    }
 }
 
 /// Longest sleep of the thread, so that timers are looked at.
@@ -76,22 +94,22 @@ impl Keeper {
         let (commands, inbox) = mpsc::channel();
         let (ready, opened) = mpsc::channel();
         let (queued, grown) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let (limit, stopped) = (setup.plan.max_pending, Arc::new(AtomicBool::new(false)));
+        let (limit, ended) = (setup.plan.max_pending, Arc::new(Ended::default()));
         let keeper = Self {
             commands,
             queued: queued.clone(),
             limit,
             grown: grown.clone(),
-            stopped: stopped.clone(),
+            ended: ended.clone(),
         };
-        let run = move || match Desk::open(setup) {
-            Ok(desk) => {
-                let _ = ready.send(Ok(()));
-                Thread { desk, inbox, queued, grown }.run();
-                stopped.store(true, Ordering::Release);
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
+        let run = move || {
+            let _tell = TellEnd(ended);
+            match Desk::open(setup) {
+                Ok(desk) => {
+                    let _ = ready.send(Ok(()));
+                    Thread { desk, inbox, queued, grown }.run();
+                }
+                Err(error) => drop(ready.send(Err(error))),
             }
         };
         let thread = thread::Builder::new().name("keeper".into()).spawn(run);
@@ -138,7 +156,7 @@ impl Keeper {
             match self.call(job.clone()).await {
                 Some(Ok(value)) => return Ok(value),
                 Some(Err(error)) => tracing::error!(%error, "the store failed and is asked again"),
-                None if self.stopped.load(Ordering::Acquire) => return Err(Error::Stopping),
+                None if self.ended.is_so.load(Ordering::Acquire) => return Err(Error::Stopping),
                 None => {}
             }
             tokio::time::sleep(REOPEN_PAUSE).await;
@@ -150,10 +168,15 @@ impl Keeper {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Checkpoint(reply));
         sent.map_err(|_| Error::Stopping)?;
-        answer.await.map_err(|_| match self.stopped.load(Ordering::Acquire) {
+        answer.await.map_err(|_| match self.ended.is_so.load(Ordering::Acquire) {
             true => Error::Stopping,
             false => Error::NotFound("no checkpoint: the store is being opened again".to_owned()),
         })
+    }
+
+    /// Resolves when the thread is gone; without it nothing can be logged.
+    pub async fn ended(&self) {
+        self.ended.told.notified().await;
     }
 
     /// Resolves when the log grew since the last call.
@@ -185,13 +208,19 @@ impl Thread {
                     return self.finish();
                 }
                 self.take(next);
-                command = self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+                // What comes next must not meet a store that failed.
+                command = match self.desk.has_failed() {
+                    true => Err(RecvTimeoutError::Timeout),
+                    false => self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                };
             }
             if matches!(command, Err(RecvTimeoutError::Disconnected)) {
                 return self.finish();
             }
             self.desk.handle_timers();
-            self.drive();
+            if self.drive().is_break() {
+                return;
+            }
         }
     }
 
@@ -205,28 +234,32 @@ impl Thread {
         }
     }
 
-    fn drive(&mut self) {
+    fn drive(&mut self) -> ControlFlow<()> {
         match self.desk.drive() {
             Ok(true) => self.grown.notify_one(),
             Ok(false) => {}
-            Err(error) => self.reopen(&error),
+            Err(error) => return self.reopen(&error),
         }
+        ControlFlow::Continue(())
     }
 
-    /// Goes on from what is durable; what waited is told to come again.
-    fn reopen(&mut self, error: &Error) {
+    /// Goes on from what is durable, unless it is told to stop first; what waited is told to come again.
+    fn reopen(&mut self, error: &Error) -> ControlFlow<()> {
         tracing::error!(%error, queued = self.queued.load(Ordering::Relaxed), "the store failed");
         self.desk.fail_waiting();
         loop {
             match self.desk.reopen(error) {
-                Ok(()) => return tracing::info!("the store is open again"),
+                Ok(()) => {
+                    tracing::info!("the store is open again");
+                    return ControlFlow::Continue(());
+                }
                 Err(error) => tracing::error!(%error, "the store can't be opened"),
             }
             thread::sleep(REOPEN_PAUSE);
             // Meanwhile everything is refused at once, and a wish to stop is heard.
             while let Ok(command) = self.inbox.try_recv() {
                 match command {
-                    Command::Stop => return,
+                    Command::Stop => return ControlFlow::Break(()),
                     Command::Submit(_, reply) => drop(reply.send(Err(Refusal::Store))),
                     Command::Call(_) | Command::Checkpoint(_) => {}
                 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sluicegate_ledger::{AnchorEvidence, BlockEvidence};
 use sluicegate_notary::{
     bundle::{Bundle, DeviceOpening, Opening, Parts},
-    entry::{DAY_MS, Entry, epoch_of},
+    entry::{Body, DAY_MS, Entry, Genesis, epoch_of},
     log::DayKey,
     tlog_proof::{Extra, TlogProof},
 };
@@ -22,8 +22,8 @@ use crate::{
     desk::Desk,
     disk::Folder,
     files::LogFiles,
-    recorder::{Alarm, Recorder},
-    store::{Selection, StoredReading},
+    recorder::{Alarm, Recorder, checkpoint_of},
+    store::{OpenLog, Selection, StoredReading},
 };
 
 /// Most readings in one bundle.
@@ -39,6 +39,9 @@ pub struct Question {
     pub which: Which,
     /// In which form.
     pub form: Form,
+    /// From the log with this number; the newest one that holds something if absent.
+    #[serde(default)]
+    pub log: Option<u32>,
 }
 
 /// Which readings of a device.
@@ -65,41 +68,68 @@ pub enum Form {
     TlogProof,
 }
 
-/// Builds the bytes of a proof, from the newest log that holds what is asked for.
-pub fn prove(desk: &mut Desk, question: &Question) -> Result<Vec<u8>, Error> {
-    let fresh = desk.fresh_checkpoint()?;
-    let open = desk.recorder.open_log().number;
-    for log in desk.recorder.store().logs()?.into_iter().rev() {
-        let readings = select(&desk.recorder, log.number, question)?;
-        if readings.is_empty() {
-            continue;
+/// A proof, and what the asker should know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Earlier logs that hold readings of this question too.
+    pub notice: Option<String>,
+}
+
+/// Builds a proof from the log that is asked for, or from the newest one that holds what is asked for.
+pub fn prove(desk: &mut Desk, question: &Question) -> Result<Proof, Error> {
+    let mut holding = Vec::new();
+    for log in desk.recorder.store().logs()? {
+        let wanted = question.log.is_none_or(|number| number == log.number);
+        match select(&desk.recorder, log.number, question) {
+            Ok(readings) if wanted && !readings.is_empty() => holding.push(log),
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
         }
-        if log.number != open {
-            let files = desk.recorder.earlier_files(log.number)?;
-            // An earlier log signs nothing any more: its newest checkpoint is the one that was kept.
-            let head = log.head.map(|(_, note)| note);
-            let view = View { recorder: &desk.recorder, files: &files, log: log.number, head };
-            return view.build(question, &readings);
-        }
-        let head = Some(fresh.1.clone());
-        return match open_view(&desk.recorder, head.clone()).build(question, &readings) {
-            Err(Error::Notary(_) | Error::Damaged(_)) => {
-                let mended = desk.recorder.files_mut().repair()?;
-                if mended > 0 {
-                    let alarm = format!("{mended} damaged tiles of the log were written anew");
-                    desk.alarm(Alarm(alarm));
-                }
-                open_view(&desk.recorder, head).build(question, &readings)
-            }
-            other => other,
-        };
     }
-    let device = &question.device;
-    Err(Error::NotFound(format!("no log of this gateway holds such a reading of {device}")))
+    let Some(log) = holding.pop() else {
+        let device = &question.device;
+        let what = format!("no log of this gateway holds such a reading of {device}");
+        return Err(Error::NotFound(what));
+    };
+    let numbers: Vec<String> = holding.iter().map(|log| log.number.to_string()).collect();
+    let notice = (!numbers.is_empty()).then(|| {
+        let (origin, numbers) = (&log.origin, numbers.join(", "));
+        format!("this is what {origin} holds; more is in earlier logs: --log {numbers}")
+    });
+    Ok(Proof { bytes: prove_in(desk, question, log)?, notice })
+}
+
+fn prove_in(desk: &mut Desk, question: &Question, log: OpenLog) -> Result<Vec<u8>, Error> {
+    // Readings that wait become durable on the way; they are not among those that were selected.
+    let fresh = desk.fresh_checkpoint()?.map(|(_, note)| note);
+    let kept = log.head.map(|(_, note)| note);
+    let (number, origin) = (log.number, log.origin);
+    let readings = select(&desk.recorder, number, question)?;
+    if number != desk.recorder.open_log().number {
+        // An earlier log signs nothing any more: its newest checkpoint is the one that was kept.
+        let (recorder, files) = (&desk.recorder, desk.recorder.earlier_files(number)?);
+        let view = View { recorder, files: &files, log: number, origin: &origin, head: kept };
+        return view.build(question, &readings);
+    }
+    let head = fresh.or(kept);
+    match open_view(&desk.recorder, head.clone()).build(question, &readings) {
+        Err(Error::Notary(sluicegate_notary::Error::Protocol(_)) | Error::Damaged(_)) => {
+            let mended = desk.recorder.files_mut().repair()?;
+            if mended > 0 {
+                let alarm = format!("{mended} damaged tiles of the log were written anew");
+                desk.alarm(Alarm(alarm));
+            }
+            open_view(&desk.recorder, head).build(question, &readings)
+        }
+        other => other,
+    }
 }
 
 fn open_view(recorder: &Recorder<Folder>, head: Option<String>) -> View<'_> {
-    View { recorder, files: recorder.files(), log: recorder.open_log().number, head }
+    let open = recorder.open_log();
+    View { recorder, files: recorder.files(), log: open.number, origin: &open.origin, head }
 }
 
 /// One log, with the newest checkpoint that may be shown of it.
@@ -107,6 +137,7 @@ struct View<'a> {
     recorder: &'a Recorder<Folder>,
     files: &'a LogFiles<Folder>,
     log: u32,
+    origin: &'a str,
     head: Option<String>,
 }
 
@@ -136,10 +167,18 @@ impl View<'_> {
             let evidence = anchor.evidence.as_deref().map(AnchorEvidence::decode).transpose()?;
             return Ok((anchor.note, evidence));
         }
-        let head = self.head.clone().ok_or_else(|| {
-            Error::NotFound("the log was closed before it signed this reading".to_owned())
-        })?;
-        Ok((head, None))
+        let head = self
+            .head
+            .clone()
+            .filter(|note| checkpoint_of(note).is_ok_and(|checkpoint| checkpoint.size >= size));
+        let why = match self.log == self.recorder.open_log().number {
+            true => {
+                "the log shows no new checkpoint before it was compared with the ledger, which \
+                     takes a running gateway that reached its ledger once since its start"
+            }
+            false => "the log was closed before it signed this reading",
+        };
+        Ok((head.ok_or_else(|| Error::NotFound(why.to_owned()))?, None))
     }
 
     fn add_reading(&self, parts: &mut Parts, reading: &StoredReading) -> Result<(), Error> {
@@ -162,7 +201,7 @@ impl View<'_> {
     fn opening(&self, reading: &StoredReading) -> Result<Option<Opening>, Error> {
         let Some(payload) = reading.payload.clone() else { return Ok(None) };
         let Some(stored) = self.recorder.stored_key(&reading.day)? else { return Ok(None) };
-        let key = self.recorder.plan().identity.day_key(&stored);
+        let key = self.recorder.plan().identity.day_key(self.origin, &stored);
         let salt = salt(&key, reading.seq, reading.index);
         Ok(Some(Opening { index: reading.index, salt, payload }))
     }
@@ -187,6 +226,13 @@ impl View<'_> {
             if let Some(index) = summary.filter(|_| whole) {
                 parts.entries.push((index, self.files.entry(index)?));
             }
+        }
+        // What a day is complete in: a log that follows another one says so in its genesis leaf.
+        let first = self.files.entry(0)?;
+        let follows =
+            matches!(Entry::decode(&first)?.body, Body::Genesis(Genesis { previous: Some(_), .. }));
+        if follows {
+            parts.entries.push((0, first));
         }
         Ok(())
     }

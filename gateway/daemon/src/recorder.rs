@@ -160,6 +160,11 @@ impl<D: Disk> Recorder<D> {
         self.log.want_checkpoint();
     }
 
+    /// Commits what waits without waiting longer.
+    pub const fn commit_now(&mut self) {
+        self.log.commit_now();
+    }
+
     /// Writes partial tiles and the checkpoint for readers of the folder.
     pub fn publish(&self, size: u64, note: &str) -> Result<(), Error> {
         self.files.publish(size, note)

@@ -2,7 +2,13 @@
 //!
 //! Guarantees: every backend is one row of [`connect`]; nothing here runs or waits.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+};
 
 use sluicegate_embedded::{
     chain,
@@ -45,8 +51,7 @@ pub struct Connected {
 /// What the keeper is made for.
 pub fn desk(config: &Config, clock: Clock) -> Result<Setup, Error> {
     let state = config.state().to_owned();
-    fs::create_dir_all(&state)
-        .map_err(Error::storage(format!("creating the state folder {}", state.display())))?;
+    private_folder(&state)?;
     let effects = config.effects_log.as_deref().map_or(Ok(Effects::none()), Effects::append_to)?;
     Ok(Setup {
         plan: plan(config)?,
@@ -127,8 +132,7 @@ pub fn own_ledger(config: &Config) -> Result<Arc<Owner>, Error> {
     })?;
     let key = credentials::load(config, key_credential)?;
     let folder = config.ledger_state();
-    fs::create_dir_all(&folder)
-        .map_err(Error::storage(format!("creating the ledger's folder {}", folder.display())))?;
+    private_folder(&folder)?;
     let settings = chain::Settings {
         grant: config.ledger.grant,
         base_fee: config.ledger.base_fee,
@@ -156,10 +160,12 @@ pub fn ledger_key(config: &Config) -> Result<Option<String>, Error> {
 pub fn policy(config: &Config) -> Result<String, Error> {
     let identity = identity(config)?;
     let logs = Folder::new(config.state()).list(LOGS).unwrap_or_default();
-    let newest = logs.iter().filter_map(|name| name.parse().ok()).max().unwrap_or(1);
+    // Damaged ones too, which are `<number>.damaged…`: what they signed still holds.
+    let number = |name: &String| name.split('.').next()?.parse().ok();
+    let numbers: BTreeSet<u32> = logs.iter().filter_map(number).chain([1]).collect();
     let mut text =
         "# Whom to trust. Hand this file to verifiers yourself, not with a bundle.\n".to_owned();
-    for number in 1..=newest {
+    for number in numbers {
         let key = identity.verifier_key(&origin_of(&config.log.origin, number));
         let key = key.map_err(sluicegate_notary::Error::from)?;
         text.push_str(&format!("log {key}\n"));
@@ -168,6 +174,13 @@ pub fn policy(config: &Config) -> Result<String, Error> {
         text.push_str(&format!("ledger {key}\n"));
     }
     Ok(text + "quorum none\n")
+}
+
+/// Creates a folder for this user alone; everything that the process creates from here on is for this user alone (I8).
+fn private_folder(folder: &Path) -> Result<(), Error> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(Error::storage(format!("creating the folder {}", folder.display())))
 }
 
 fn plan(config: &Config) -> Result<Plan, Error> {

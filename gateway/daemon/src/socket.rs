@@ -1,8 +1,8 @@
 //! The local socket: readings, status and proofs for programs of this machine.
 //!
 //! Guarantees: a bounded number of connections, lines and readings under way for each; whoever sends nonsense loses
-//! its own connection only (I7), and so does who holds many and asks nothing; a reading's answer leaves after its leaf is durable (I1). The file mode of the socket
-//! decides who may talk: owner and group. Does not: authenticate devices; from here whoever may write may name any
+//! its own connection only (I7), and so does who holds many and asks nothing; a reading's answer leaves after its leaf
+//! is durable (I1). The file mode of the socket decides who may talk: owner and group. Does not: authenticate devices; from here whoever may write may name any
 //! enrolled device.
 
 use std::{
@@ -17,7 +17,7 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
@@ -28,9 +28,9 @@ use crate::{
     config::Config,
     desk::Desk,
     keeper::{Keeper, Refusal},
-    prove::prove,
+    prove::{Proof, prove},
     store::{Anchor, AnchorState},
-    wire::{AnchorStatus, Logged, MAX_LINE, Reading, Refused, Request, Response, Status},
+    wire::{self, AnchorStatus, Logged, MAX_LINE, Reading, Refused, Request, Response, Status},
 };
 
 /// Most connections.
@@ -38,6 +38,9 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// Most readings under way for one connection.
 const WINDOW: usize = 256;
+
+/// Most bytes of requests that wait for their answers, of all connections.
+const REQUEST_BYTES: usize = 8 << 20;
 
 /// How long a peer may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,6 +55,10 @@ pub struct Counter {
     reach: watch::Receiver<Reach>,
     /// Requests so far.
     requests: Cell<u64>,
+    /// Bytes that requests may still take.
+    room: Arc<Semaphore>,
+    /// One proof at a time is built and sent.
+    proofs: Arc<Semaphore>,
 }
 
 /// Creates the socket, for owner and group.
@@ -71,8 +78,10 @@ pub fn bind(path: &Path) -> Result<UnixListener, Error> {
 
 impl Counter {
     /// Serves with this configuration.
-    pub const fn new(config: Rc<Config>, keeper: Keeper, reach: watch::Receiver<Reach>) -> Self {
-        Self { config, keeper, reach, requests: Cell::new(0) }
+    pub fn new(config: Rc<Config>, keeper: Keeper, reach: watch::Receiver<Reach>) -> Self {
+        let (room, proofs) = (Semaphore::new(REQUEST_BYTES), Semaphore::new(1));
+        let (room, proofs) = (Arc::new(room), Arc::new(proofs));
+        Self { config, keeper, reach, requests: Cell::new(0), room, proofs }
     }
 
     /// Accepts connections until it is dropped; where there are too many, the idlest one gives way.
@@ -117,27 +126,35 @@ impl Counter {
     async fn read(
         self: &Rc<Self>,
         mut lines: BufReader<OwnedReadHalf>,
-        responses: mpsc::Sender<Response>,
+        responses: mpsc::Sender<Answer>,
         guest: &Guest,
     ) {
         while let Some(line) = next_line(&mut lines).await {
+            let bytes = line.as_ref().map_or(0, Vec::len);
             let request = line.and_then(|line| {
                 serde_json::from_slice::<Request>(&line).map_err(|error| error.to_string())
             });
             let request = match request {
                 Ok(request) => request,
                 Err(reason) => {
-                    let _ = responses.send(Response::Error(reason)).await;
+                    let _ = responses.send((Response::Error(reason), None)).await;
                     return;
                 }
             };
             self.requests.set(self.requests.get() + 1);
             guest.last.set(Some(self.requests.get()));
             let Ok(permit) = Arc::clone(&guest.window).acquire_owned().await else { return };
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let Ok(room) = Arc::clone(&self.room).acquire_many_owned(bytes).await else { return };
             let (counter, responses) = (Rc::clone(self), responses.clone());
             tokio::task::spawn_local(async move {
-                let _ = responses.send(counter.answer(request).await).await;
-                drop(permit);
+                let turn = match request {
+                    // A proof may be large: the next one is built when this one was sent.
+                    Request::Prove(_) => Arc::clone(&counter.proofs).acquire_owned().await.ok(),
+                    _ => None,
+                };
+                let _ = responses.send((counter.answer(request).await, turn)).await;
+                drop((permit, room));
             });
         }
     }
@@ -147,7 +164,10 @@ impl Counter {
             Request::Prove(question) => {
                 let job = move |desk: &mut Desk, _| prove(desk, &question);
                 match self.keeper.call(job).await {
-                    Some(Ok(proof)) => Response::Proof(Base64::encode_string(&proof)),
+                    Some(Ok(Proof { bytes, notice })) => {
+                        let file = Base64::encode_string(&bytes);
+                        Response::Proof(wire::Proof { file, notice })
+                    }
                     Some(Err(error)) => Response::Error(error.to_string()),
                     None => Response::Error("the store is not open".to_owned()),
                 }
@@ -172,6 +192,10 @@ impl Counter {
         let Some(enrolled) = self.config.device(&device) else {
             return refuse(format!("no device {device:?} is enrolled"), false);
         };
+        let limit = self.config.log.max_payload;
+        if payload.len() > limit {
+            return refuse(format!("the payload is longer than {limit} bytes"), false);
+        }
         if let Err(reason) = check_payload(format, &payload) {
             return refuse(reason, false);
         }
@@ -192,6 +216,9 @@ impl Counter {
         }
     }
 }
+
+/// An answer, and the turn that ends when it was sent.
+type Answer = (Response, Option<OwnedSemaphorePermit>);
 
 /// One connection, as far as it matters for who gives way.
 struct Guest {
@@ -225,8 +252,8 @@ fn make_room(guests: &mut Vec<(AbortHandle, Rc<Guest>)>) {
 }
 
 /// Sends answers; ends when there are no more, or when the peer does not take them.
-async fn write(mut outbox: mpsc::Receiver<Response>, mut writing: OwnedWriteHalf) {
-    while let Some(response) = outbox.recv().await {
+async fn write(mut outbox: mpsc::Receiver<Answer>, mut writing: OwnedWriteHalf) {
+    while let Some((response, _turn)) = outbox.recv().await {
         let mut line = serde_json::to_string(&response).unwrap_or_default();
         line.push('\n');
         if !matches!(timeout(PATIENCE, writing.write_all(line.as_bytes())).await, Ok(Ok(()))) {
@@ -252,7 +279,11 @@ fn check_payload(format: u16, payload: &str) -> Result<(), String> {
         return Err(format!("content format {format} is not known, 110 (SenML JSON) is"));
     }
     match serde_json::from_str::<serde_json::Value>(payload) {
-        Ok(serde_json::Value::Array(records)) if !records.is_empty() => Ok(()),
+        Ok(serde_json::Value::Array(records))
+            if !records.is_empty() && records.iter().all(serde_json::Value::is_object) =>
+        {
+            Ok(())
+        }
         Ok(_) => Err("the payload is not a SenML pack: a JSON array of records".to_owned()),
         Err(error) => Err(format!("the payload is not JSON: {error}")),
     }

@@ -8,7 +8,7 @@
 //! ← {"logged":{"device":"meter-1","seq":7,"index":42,"repeated":false}}
 //! ← {"refused":{"device":"meter-1","seq":7,"reason":"…","retry":true}}
 //! → "status"   ← {"status":{…}}
-//! → {"prove":{"device":"meter-1","which":{"seq":7},"form":"sgp"}}   ← {"proof":"<base64>"}
+//! → {"prove":{"device":"meter-1","which":{"seq":7},"form":"sgp"}}   ← {"proof":{"file":"<base64>","notice":null}}
 //! ← {"error":"…"}
 //! ```
 
@@ -53,12 +53,21 @@ pub enum Response {
     Error(String),
     /// The reading is in the log.
     Logged(Logged),
-    /// A proof, in base64.
-    Proof(String),
+    /// A proof.
+    Proof(Proof),
     /// The reading is not in the log.
     Refused(Refused),
     /// How the gateway is.
     Status(Box<Status>),
+}
+
+/// A proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The file, in base64.
+    pub file: String,
+    /// What the asker should know about it.
+    pub notice: Option<String>,
 }
 
 /// A reading is in the log.

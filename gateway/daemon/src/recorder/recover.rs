@@ -75,8 +75,10 @@ fn attempt<D: Disk>(
     }
     disk.create_dir(LOGS).map_err(Error::storage("creating the folder of logs"))?;
     let open = match store.current_log()? {
-        Some(open) if store.meta(RESTORED)?.is_some() => follow(&mut store, plan, &open)?,
-        Some(open) => open,
+        Some(open) => match store.meta(RESTORED)? {
+            Some(random) => follow(&mut store, plan, &open, distance(&random))?,
+            None => open,
+        },
         None => adopt(disk, &mut store, plan)?,
     };
     match open_files(disk, &open, plan, alarms) {
@@ -210,7 +212,7 @@ fn abandon<D: Disk>(
 ) -> Result<Recovered<D>, Error> {
     let aside = unused(disk, &format!("{}.damaged", folder(damaged.number)))?;
     // The next origin first: whatever happens then, nothing is signed under this one again.
-    let open = follow(&mut store, plan, &damaged)?;
+    let open = follow(&mut store, plan, &damaged, 1)?;
     let from = folder(damaged.number);
     disk.rename(&from, &aside)
         .and_then(|()| disk.sync_dir(LOGS))
@@ -224,13 +226,25 @@ fn abandon<D: Disk>(
 }
 
 /// Begins the log after `before`, which stays as it is. One that signed nothing passes on what it followed.
-fn follow(store: &mut Store, plan: &Plan, before: &OpenLog) -> Result<OpenLog, Error> {
+fn follow(
+    store: &mut Store,
+    plan: &Plan,
+    before: &OpenLog,
+    distance: u32,
+) -> Result<OpenLog, Error> {
     let predecessor = match kept_head(before, plan)? {
         None => store.predecessor()?,
         head => head,
     };
-    let number = before.number.saturating_add(1);
+    let number = before.number.saturating_add(distance);
     store.begin_log(number, origin_of(&plan.origin, number), predecessor.as_ref())
+}
+
+/// How far the number of a log jumps after a restore: the numbers behind the backup may have been used since, also by
+/// an earlier restore of the same backup, and nothing that is left knows.
+fn distance(random: &[u8]) -> u32 {
+    let random = random.first_chunk::<32>().and_then(|bytes| bytes.first_chunk::<4>());
+    1 + random.map_or(0, |bytes| u32::from_be_bytes(*bytes) % 1_000_000)
 }
 
 fn device_of(entry: &Entry, plan: &Plan) -> Option<String> {

@@ -223,7 +223,7 @@ impl Log {
                 stored
             }
         };
-        let key = day_key(&self.settings.salt_key, &stored);
+        let key = day_key(&self.settings.salt_key, &self.settings.origin, &stored);
         batch.keys.insert(day, key);
         Ok(key)
     }

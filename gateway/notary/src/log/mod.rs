@@ -1,8 +1,9 @@
 //! The sequencer: turns readings into leaves, in group commits, and signs checkpoints.
 //!
 //! Guarantees: a reading is acknowledged only when its payload and key, and after them its leaf, are durable (I1, I4);
-//! a repeated sequence number gets the first index and no second leaf (I6); a checkpoint is signed only over durable
-//! leaves and published only once it is durable itself; memory is bounded by [`Settings`].
+//! a repeated sequence number gets the first index and no second leaf (I6), and with another payload it is refused; a
+//! checkpoint is signed only over durable leaves and published only once it is durable itself; memory is bounded by
+//! [`Settings`].
 //! Does not: touch a disk or a clock. After a failed write the caller drops the [`Log`] and recovers from what is
 //! durable, exactly as after a power cut.
 //!
@@ -210,6 +211,9 @@ impl Log {
     }
 
     /// Takes a reading, or refuses it at once; the acknowledgement comes as an output.
+    ///
+    /// A repeat is known by its payload, before and after the commit: its content format and class do not count, those
+    /// of the first submission are logged.
     pub fn submit<H: History>(
         &mut self,
         now: Now,
@@ -221,7 +225,7 @@ impl Log {
             self.enqueue(now, Work::reading(submission, 0, now.wall));
             return Ok(());
         };
-        let digest = payload_digest(submission.format, &submission.payload);
+        let digest = sha256(&[&submission.payload]);
         let key = (submission.device.clone(), seq);
         if let Some((first, tickets)) = self.unsettled.get_mut(&key) {
             if *first != digest {
@@ -390,10 +394,6 @@ fn sign(settings: &Settings, frontier: &Frontier) -> Signed {
     // Writing into a string can't fail.
     let _ = note::sign(&body, origin, &settings.signing_key, &mut note);
     Signed { size, note, durable: false }
-}
-
-fn payload_digest(format: u16, payload: &[u8]) -> Digest {
-    sha256(&[&format.to_be_bytes(), payload])
 }
 
 fn reused(submission: &Submission) -> Error {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, string::ToString, vec};
 use sluicegate_protocol::{Checkpoint, merkle::leaf_hash, note::Note};
 
 use super::*;
-use crate::entry::{Body, DAY_MS, Entry, Summary};
+use crate::entry::{Body, DAY_MS, Entry, Reading, Summary};
 
 /// Performs outputs the way a daemon does, and can be asked what is durable.
 #[derive(Default)]
@@ -166,6 +166,36 @@ fn a_sequence_number_names_one_reading() {
     assert!(refused(log.submit(at(0), other.clone(), &memory)));
     drain(&mut log, &mut memory, at(1000));
     assert!(refused(log.submit(at(0), other, &memory)));
+}
+
+#[test]
+fn a_repeat_in_another_format_is_a_repeat_before_and_after_the_commit() {
+    let (mut log, mut memory) = started();
+    let again = Submission { format: 50, ..reading(2, "a", 7) };
+    log.submit(at(0), reading(1, "a", 7), &memory).unwrap();
+    log.submit(at(0), again.clone(), &memory).unwrap();
+    drain(&mut log, &mut memory, at(1000));
+    log.submit(at(1000), Submission { ticket: 3, ..again }, &memory).unwrap();
+    drain(&mut log, &mut memory, at(1000));
+    assert_eq!(memory.acknowledged, vec![(1, 1, false), (2, 1, true), (3, 1, true)]);
+    assert!(matches!(body(&memory, 1), Body::Reading(Reading { format: 110, .. })));
+}
+
+#[test]
+fn the_same_key_and_index_in_another_log_give_another_commitment() {
+    let commitment = |origin: &str| {
+        let settings = Settings { origin: origin.to_string(), ..settings() };
+        let mut log = Log::new(settings, Resume::default(), at(0));
+        let mut memory = Memory::default();
+        drain(&mut log, &mut memory, at(0));
+        log.submit(at(0), Submission { seq: None, ..reading(1, "a", 0) }, &memory).unwrap();
+        drain(&mut log, &mut memory, at(1000));
+        match body(&memory, 1) {
+            Body::Reading(reading) => reading.commitment,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_ne!(commitment("example.com/gw/1"), commitment("example.com/gw/2"));
 }
 
 #[test]
