@@ -1,6 +1,6 @@
 //! The figures of the report: what each device measured, and how the log grew and was anchored.
 //!
-//! Each is drawn twice, for wide and for narrow pages; the style sheet shows one of them.
+//! Each is drawn for three widths of page; the style sheet shows one of them.
 #![expect(clippy::float_arithmetic, reason = "positions on a drawing")]
 
 use crate::{
@@ -9,8 +9,11 @@ use crate::{
     record::Record,
 };
 
-/// Class, width and relative height of the drawings for wide and for narrow pages.
-const SIZES: [(&str, f64, f64); 2] = [("wide", 900.0, 1.0), ("narrow", 340.0, 1.1)];
+/// Class, width and relative height of the drawings, by how wide the page is.
+const SIZES: [(&str, f64, f64); 3] =
+    [("wide", 900.0, 1.0), ("middle", 600.0, 1.05), (NARROW, 340.0, 1.1)];
+
+const NARROW: &str = "narrow";
 
 /// What one device measures.
 struct Channel {
@@ -97,7 +100,7 @@ impl Channel {
             self.device, extremes.0, extremes.1, self.unit
         );
         let draw = |(class, width, height): (&str, f64, f64)| {
-            let x = hour_axis(if class == "wide" { 10 } else { 20 });
+            let x = hour_axis(if class == NARROW { 20 } else { 10 });
             let id = format!("{}-{}-{class}", self.device, self.name);
             let (size, title) = ((width, 150.0 * height), self.title);
             let frame = Frame { id, class, size, title, description: &description };
@@ -137,10 +140,13 @@ pub(crate) fn growth(record: &Record) -> String {
     let seconds = |ms: u64| seconds_since(crash.started_ms, ms);
     let point = |ms, size: u64| (seconds(ms), f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
     let all = record.samples.iter().map(|sample| (sample.ms, point(sample.ms, sample.size)));
-    let (before, after): (Vec<_>, Vec<_>) = all.partition(|(ms, _)| *ms < crash.killed_ms);
+    // An answer from just before the kill may have come just after it.
+    let between = crash.killed_ms.midpoint(crash.ready_ms);
+    let (before, after): (Vec<_>, Vec<_>) = all.partition(|(ms, _)| *ms < between);
     let anchors = anchored.iter().map(|anchor| point(anchor.ms, anchor.size));
     let anchors: Vec<Point> = anchors.collect();
-    let end = after.iter().map(|(_, point)| point.0).fold(1.0, f64::max);
+    let ends = after.iter().map(|(_, point)| point.0).chain(anchors.iter().map(|point| point.0));
+    let end = ends.fold(1.0, f64::max);
     let y = Axis::fit(after.iter().map(|(_, point)| point.1), true, "");
     let (killed, ready) = (seconds(crash.killed_ms), seconds(crash.ready_ms));
     let description = format!(
@@ -150,7 +156,7 @@ pub(crate) fn growth(record: &Record) -> String {
         anchors.len()
     );
     let draw = |(class, width, height): (&str, f64, f64)| {
-        let x = run_axis(end, if class == "wide" { 1.0 } else { 2.0 });
+        let x = run_axis(end, if class == NARROW { 2.0 } else { 1.0 });
         let (id, size) = (format!("growth-{class}"), (width, 280.0 * height));
         let title = "Growth of the log";
         let frame = Frame { id, class, size, title, description: &description };

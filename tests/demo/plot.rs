@@ -4,8 +4,8 @@
 //! has a title and a description for screen readers; nothing is scripted. Does not: know devices or
 //! logs ([`crate::figures`]).
 //!
-//! A drawing is as wide as its text is meant to be read: figures draw one for wide and one for
-//! narrow pages.
+//! A drawing is as wide as its text is meant to be read: figures draw one for each
+//! width of page.
 #![expect(clippy::float_arithmetic, reason = "pixels, never amounts or times that are stored")]
 
 use std::fmt::Write;
