@@ -164,8 +164,8 @@ fn readings(gateway: &Gateway, witness: &Witness, leaves: &Leaves, head: &Head, 
         );
         let key = *keys.entry(row.day.clone()).or_insert_with(|| {
             let stored = gateway.recorder.stored_key(&row.day).unwrap();
-            identity()
-                .day_key(&stored.unwrap_or_else(|| panic!("{context}: {reading:?} has no key")))
+            let stored = stored.unwrap_or_else(|| panic!("{context}: {reading:?} has no key"));
+            identity().day_key(&gateway.recorder.open_log().origin, &stored)
         });
         let salt = salt(&key, reading.seq, reading.index);
         assert_eq!(

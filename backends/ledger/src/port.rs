@@ -154,7 +154,7 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     /// The nonce that follows all transactions in blocks. It must not count pending ones: an outbox whose record was
-    /// lost tells by it that its transaction never reached a block.
+    /// lost signs anew with this nonce, so that only one of its transactions can ever stand in a block.
     pub next_nonce: u64,
     /// The nonce that follows all transactions in final blocks.
     pub final_nonce: u64,

@@ -116,7 +116,7 @@ fn prove_in(desk: &mut Desk, question: &Question, log: OpenLog) -> Result<Vec<u8
     let head = fresh.or(kept);
     match open_view(&desk.recorder, head.clone()).build(question, &readings) {
         Err(Error::Notary(sluicegate_notary::Error::Protocol(_)) | Error::Damaged(_)) => {
-            let mended = desk.recorder.files_mut().repair()?;
+            let mended = desk.recorder.repair()?;
             if mended > 0 {
                 let alarm = format!("{mended} damaged tiles of the log were written anew");
                 desk.alarm(Alarm(alarm));
