@@ -202,15 +202,15 @@ fn run(command: Command) -> Result<ExitCode, Error> {
 
 fn feed_file(arguments: &Feed) -> Result<ExitCode, Error> {
     let config = Config::load(&arguments.configured.config)?;
-    let readings = match arguments.file.to_str() {
-        Some("-") => feed::read(io::stdin().lock())?,
+    let rows = match arguments.file.to_str() {
+        Some("-") => feed::read(io::stdin()),
         _ => {
             let what = format!("{}", arguments.file.display());
-            feed::read(fs::File::open(&arguments.file).map_err(Error::storage(what))?)?
+            feed::read(fs::File::open(&arguments.file).map_err(Error::storage(what))?)
         }
     };
     let pace = Pace { rate: arguments.rate.0, patience: Duration::from_secs(arguments.patience) };
-    let outcome = gateway::block_on(feed::feed(&config.socket, readings, pace))?;
+    let outcome = gateway::block_on(feed::feed(&config.socket, rows, pace))?;
     say!(
         "feed: {} readings acknowledged, {} of them repeated, {} refused",
         outcome.acknowledged,

@@ -6,12 +6,18 @@
 //!
 //! Columns: `time` (RFC 3339 in UTC, or seconds since the Unix epoch), `device`, `seq`, `name`, `unit`, `value`.
 
-use std::{collections::BTreeMap, io::Read, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::Read,
+    path::Path,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -57,60 +63,81 @@ pub struct Pace {
     pub patience: Duration,
 }
 
-/// Reads all rows; a malformed one names its line.
-pub fn read(input: impl Read) -> Result<Vec<Reading>, Error> {
-    let mut rows = csv::Reader::from_reader(input);
-    let mut readings = Vec::new();
-    for (position, row) in rows.deserialize::<Row>().enumerate() {
-        let line = position + 2;
-        let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
-        readings.push(reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")))?);
-    }
-    Ok(readings)
+/// Rows as they come in; what follows a malformed one is not read.
+pub type Rows = mpsc::Receiver<Result<Reading, Error>>;
+
+/// Reads rows on a thread of its own, so that a pipe is fed as it fills; a malformed row names its line.
+pub fn read(input: impl Read + Send + 'static) -> Rows {
+    let (rows, readings) = mpsc::channel(WINDOW);
+    std::thread::spawn(move || {
+        for (position, row) in csv::Reader::from_reader(input).deserialize::<Row>().enumerate() {
+            let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
+            let line = position + 2;
+            let reading = reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")));
+            let last = reading.is_err();
+            if rows.blocking_send(reading).is_err() || last {
+                return;
+            }
+        }
+    });
+    readings
 }
 
 /// Sends readings until all are answered.
-pub async fn feed(socket: &Path, readings: Vec<Reading>, pace: Pace) -> Result<Outcome, Error> {
+pub async fn feed(socket: &Path, rows: Rows, pace: Pace) -> Result<Outcome, Error> {
     let mut feeder = Feeder {
-        waiting: readings.into_iter().rev().collect(),
+        rows,
+        ended: false,
+        wrong: None,
+        waiting: VecDeque::new(),
         under_way: BTreeMap::new(),
         outcome: Outcome::default(),
         pace,
         next_send: Instant::now(),
+        answered: Instant::now(),
     };
-    let mut away_since = None;
+    let mut away = None;
     while !feeder.is_done() {
-        let before = feeder.outcome;
         let broken = match UnixStream::connect(socket).await {
-            Ok(stream) => feeder.converse(stream).await.err(),
+            Ok(stream) => {
+                let before = feeder.outcome;
+                let broken = feeder.converse(stream).await.err();
+                if feeder.outcome != before || feeder.under_way.is_empty() {
+                    away = None;
+                }
+                broken
+            }
             Err(error) => Some(error.to_string()),
         };
         let Some(reason) = broken else { continue };
-        if feeder.outcome != before {
-            away_since = None;
-        }
-        let since = *away_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > pace.patience {
+        if away.get_or_insert_with(Instant::now).elapsed() > pace.patience {
             return Err(Error::Gateway { socket: socket.to_owned(), reason });
         }
         feeder.take_back();
         sleep(RETRY).await;
     }
-    Ok(feeder.outcome)
+    feeder.wrong.map_or(Ok(feeder.outcome), Err)
 }
 
 struct Feeder {
-    /// In reverse order: the next one is last.
-    waiting: Vec<Reading>,
+    rows: Rows,
+    /// No more rows come.
+    ended: bool,
+    /// The malformed row at which reading stopped.
+    wrong: Option<Error>,
+    /// To be sent again, before new rows.
+    waiting: VecDeque<Reading>,
     under_way: BTreeMap<(String, Option<u64>), Reading>,
     outcome: Outcome,
     pace: Pace,
     next_send: Instant,
+    /// When the gateway last answered, or had nothing to answer.
+    answered: Instant,
 }
 
 impl Feeder {
     fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+        self.ended && self.waiting.is_empty() && self.under_way.is_empty()
     }
 
     /// Sends and receives on one connection until everything is answered.
@@ -118,29 +145,60 @@ impl Feeder {
         let (reading, mut writing) = stream.into_split();
         let mut lines = BufReader::new(reading).lines();
         while !self.is_done() {
-            let may_send = !self.waiting.is_empty() && self.under_way.len() < WINDOW;
+            let room = self.under_way.len() < WINDOW;
+            let late = self.answered + self.pace.patience;
             tokio::select! {
                 line = lines.next_line() => match line.map_err(|error| error.to_string())? {
                     Some(line) => self.take(&line)?,
                     None => return Err("it closed the connection".to_owned()),
                 },
-                () = sleep_until(self.next_send), if may_send => {
+                () = sleep_until(self.next_send), if room && !self.waiting.is_empty() => {
                     let batch = self.next_lines();
                     writing.write_all(&batch).await.map_err(|error| error.to_string())?;
+                }
+                row = self.rows.recv(), if room && !self.ended && self.waiting.is_empty() => {
+                    self.take_row(row);
+                }
+                () = sleep_until(late), if !self.under_way.is_empty() => {
+                    return Err("it does not answer".to_owned());
                 }
             }
         }
         Ok(())
     }
 
+    fn take_row(&mut self, row: Option<Result<Reading, Error>>) {
+        match row {
+            Some(Ok(reading)) => self.waiting.push_back(reading),
+            Some(Err(error)) => {
+                self.wrong = Some(error);
+                self.ended = true;
+            }
+            None => self.ended = true,
+        }
+        // Rows that are there already go out together.
+        while self.waiting.len() + self.under_way.len() < WINDOW && self.pace.rate.is_none() {
+            match self.rows.try_recv() {
+                Ok(Ok(reading)) => self.waiting.push_back(reading),
+                Ok(Err(error)) => {
+                    self.wrong = Some(error);
+                    self.ended = true;
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
     /// As many lines as pace and window allow.
     fn next_lines(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
         let room = WINDOW - self.under_way.len();
-        let count = self.pace.rate.map_or(room, |_| 1);
-        for reading in
-            self.waiting.split_off(self.waiting.len().saturating_sub(count)).into_iter().rev()
-        {
+        let count = self.pace.rate.map_or(room, |_| 1).min(self.waiting.len());
+        if self.under_way.is_empty() {
+            self.answered = Instant::now();
+        }
+        for reading in self.waiting.drain(..count) {
             let request = Request::Reading(reading.clone());
             lines.extend(serde_json::to_vec(&request).unwrap_or_default());
             lines.push(b'\n');
@@ -155,6 +213,7 @@ impl Feeder {
     }
 
     fn take(&mut self, line: &str) -> Result<(), String> {
+        self.answered = Instant::now();
         match serde_json::from_str(line).map_err(|error| error.to_string())? {
             Response::Logged(logged) => {
                 if self.under_way.remove(&(logged.device, logged.seq)).is_some() {
@@ -167,7 +226,7 @@ impl Feeder {
                 let key = (refused.device, refused.seq);
                 let Some(reading) = self.under_way.remove(&key) else { return Ok(()) };
                 if refused.retry {
-                    self.waiting.push(reading);
+                    self.waiting.push_front(reading);
                     self.next_send = Instant::now() + RETRY;
                 } else {
                     tracing::warn!(device = key.0, seq = key.1, reason = refused.reason, "refused");
@@ -183,7 +242,7 @@ impl Feeder {
     /// What was sent and not answered is sent again, in order.
     fn take_back(&mut self) {
         let back = std::mem::take(&mut self.under_way);
-        self.waiting.extend(back.into_values().rev());
+        back.into_values().rev().for_each(|reading| self.waiting.push_front(reading));
     }
 }
 
@@ -222,7 +281,7 @@ mod tests {
     fn rows_become_senml_with_their_digits_kept() {
         let file =
             "time,device,seq,name,unit,value\n2026-11-20T10:00:00Z,meter-1,7,power,W,230.10\n";
-        let readings = read(file.as_bytes()).unwrap();
+        let readings = [read(file.as_bytes()).blocking_recv().unwrap().unwrap()];
         let payload = r#"[{"bn":"meter-1:","bt":1795168800,"n":"power","u":"W","v":230.10}]"#;
         assert_eq!((readings[0].payload.as_str(), readings[0].seq), (payload, Some(7)));
     }
@@ -231,7 +290,8 @@ mod tests {
     fn a_malformed_row_names_its_line() {
         let head = "time,device,seq,name,unit,value\n";
         for row in ["0,m,1,n,W,12x\n", "yesterday,m,1,n,W,1\n", "0,m,-1,n,W,1\n", "0,m\n"] {
-            let error = read(format!("{head}{row}").as_bytes()).unwrap_err().to_string();
+            let file = std::io::Cursor::new(format!("{head}{row}"));
+            let error = read(file).blocking_recv().unwrap().unwrap_err().to_string();
             assert!(error.starts_with("line 2"), "{error}");
         }
     }
