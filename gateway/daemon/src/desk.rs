@@ -336,23 +336,24 @@ fn resume_anchoring(
     let anchored = anchors.iter().find(|anchor| is_final(&anchor.state));
     let anchored = anchored.map_or(0, |anchor| anchor.size);
     let mut anchoring =
-        Anchoring::new(cadence, now.monotonic_ms, anchored, oldest_leaf(recorder, anchored)?);
+        Anchoring::new(cadence, now.monotonic_ms, anchored, oldest_leaf(recorder, anchored, now));
     let under_way = anchors.iter().find(|anchor| anchor.state == AnchorState::UnderWay);
     if let Some(anchor) = under_way.filter(|anchor| anchor.size > anchored) {
-        let later = oldest_leaf(recorder, anchor.size)?;
+        let later = oldest_leaf(recorder, anchor.size, now);
         anchoring.resumed(UnderWay { digest: anchor.digest, size: anchor.size }, later);
     }
     Ok(anchoring)
 }
 
-/// Time of the first leaf from `from` on that wants to be anchored.
-fn oldest_leaf(recorder: &Recorder<Folder>, from: u64) -> Result<Option<Timestamp>, Error> {
+/// Time of the first leaf from `from` on that wants to be anchored; one that can't be read counts as new.
+fn oldest_leaf(recorder: &Recorder<Folder>, from: u64, now: Now) -> Option<Timestamp> {
     let files = recorder.files();
-    for index in from..files.size() {
-        let entry = Entry::decode(&files.entry(index)?)?;
-        if !matches!(entry.body, Body::Beacon(_) | Body::Genesis(_)) {
-            return Ok(Some(entry.time));
+    (from..files.size()).find_map(|index| {
+        let entry = files.entry(index).ok().and_then(|bytes| Entry::decode(&bytes).ok());
+        match entry {
+            Some(Entry { body: Body::Beacon(_) | Body::Genesis(_), .. }) => None,
+            Some(Entry { time, .. }) => Some(time),
+            None => Some(now.wall),
         }
-    }
-    Ok(None)
+    })
 }
