@@ -197,6 +197,48 @@ fn damaged_hash_tiles_are_written_anew() {
     }
 }
 
+/// Found by reading: a repair took the hash of a damaged entry for that of the log, and the next start gave the log up.
+#[test]
+fn a_repair_keeps_the_hashes_of_a_damaged_entry() {
+    let Day { closed, witness, .. } = lived();
+    let path = "log/1/tile/entries/000";
+    let harmed = Harm::Flip(5000).apply(closed, path);
+    let world = World::new(Memory::new(&harmed));
+    let mut gateway = start(&world, "flipped");
+    assert_eq!(gateway.recorder.repair().unwrap(), 0);
+    let all_but_one = |gateway: &mut Gateway, context: &str| {
+        let head = contradicts_nothing(gateway, witness, context);
+        assert_eq!(head.origin, ORIGIN, "{context}");
+        assert_eq!(proving(gateway, witness, &head), witness.acknowledged.len() - 1, "{context}");
+        let error = (0..256).find_map(|index| gateway.recorder.files().entry(index).err());
+        assert!(error.unwrap().to_string().contains(path), "{context}");
+    };
+    all_but_one(&mut gateway, "repaired");
+    drop(gateway);
+    let mut again = start(&world, "restart");
+    assert_eq!(again.alarms, []);
+    all_but_one(&mut again, "restart");
+}
+
+/// A caller that swallows an error can't go on with what it does not know.
+#[test]
+fn a_recorder_that_failed_stays_failed() {
+    let Day { closed, .. } = lived();
+    let world = World::new(Memory::new(closed));
+    let mut gateway = start(&world, "before");
+    world.memory.plan(Plan::Fail(1));
+    let mut seen = Witness::default();
+    assert!(gateway.readings(&[(0, Some(2000))], &mut seen).is_err());
+    world.memory.plan(Plan::Well);
+    for _ in 0..2 {
+        let driven = gateway.recorder.drive(gateway.now);
+        assert!(driven.is_err_and(|error| error.to_string().contains("opened anew")));
+    }
+    assert!(gateway.readings(&[(0, Some(2000))], &mut seen).is_err());
+    drop(gateway);
+    start(&world, "after").readings(&[(0, Some(2000))], &mut seen).unwrap();
+}
+
 #[test]
 fn what_is_only_published_is_not_needed() {
     let Day { closed, witness, .. } = lived();

@@ -4,7 +4,7 @@
 //! - [`memory`], [`vfs`]: the disk, for the log and for SQLite; [`survival`]: what is left of it
 //! - [`scenario`]: what happens; [`check`]: what must hold afterwards
 //! - [`cuts`]: power cuts, failing and full disks, killed processes, at every step
-//! - [`damage`]: flipped bits, lost ends, lost files
+//! - [`damage`], [`damage_tiles`]: flipped bits, lost ends, lost files
 //! - [`outbox`]: anchors on their way to a ledger
 //!
 //! Guarantees that what is written down as tested is tested at each step, not at a sample; only of the cuts that are
@@ -15,6 +15,7 @@
 mod check;
 mod cuts;
 mod damage;
+mod damage_tiles;
 mod memory;
 mod outbox;
 mod scenario;

@@ -13,9 +13,16 @@
 //! | `checkpoint` | the published checkpoint, for whoever reads the folder over HTTP |
 //!
 //! Order of calls: [`LogFiles::open`]; [`LogFiles::check`] against the newest known checkpoint, and where it fails
-//! [`LogFiles::repair`]; [`LogFiles::settle`]; then [`LogFiles::append`] and reading.
+//! [`LogFiles::repair`] (`files/repair.rs`); [`LogFiles::settle`]; then [`LogFiles::append`] and reading.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+mod repair;
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    io::ErrorKind::{NotFound, UnexpectedEof},
+    rc::Rc,
+};
 
 use sluicegate_notary::{
     proof::{NodeSource, TileSource, Tiles},
@@ -58,6 +65,20 @@ impl<D: Disk> LogFiles<D> {
     /// Opens the log in `folder`, creates it, or reads what is there.
     pub fn open(disk: Rc<D>, folder: &str) -> Result<Self, Error> {
         disk.create_dir(folder).map_err(Error::storage("creating the log's folder"))?;
+        Self::load(disk, folder)
+    }
+
+    /// Opens the log in `folder` for reading, if there is one.
+    pub fn open_existing(disk: Rc<D>, folder: &str) -> Result<Self, Error> {
+        if disk.list(folder).map_err(Error::storage("listing the log"))?.is_empty() {
+            return Err(Error::NotFound(format!(
+                "the files of this log are not in {folder} any more: they were set aside or removed"
+            )));
+        }
+        Self::load(disk, folder)
+    }
+
+    fn load(disk: Rc<D>, folder: &str) -> Result<Self, Error> {
         let mut files = Self {
             disk,
             folder: folder.to_owned(),
@@ -130,7 +151,7 @@ impl<D: Disk> LogFiles<D> {
         Tiles::new(self, self.size())
     }
 
-    /// The entry at `index`.
+    /// The entry at `index`; an error if it is not the one whose hash is in the tree.
     pub fn entry(&self, index: u64) -> Result<Vec<u8>, Error> {
         if let Some(position) = index.checked_sub(self.tiled) {
             let entry = usize::try_from(position).ok().and_then(|position| self.tail.get(position));
@@ -138,7 +159,13 @@ impl<D: Disk> LogFiles<D> {
         }
         let entries = self.bundle(index / WIDTH_64)?;
         let position = usize::try_from(index % WIDTH_64).unwrap_or(0);
-        entries.into_iter().nth(position).ok_or_else(|| self.damaged(format!("no entry {index}")))
+        let entry = entries.into_iter().nth(position);
+        let entry = entry.ok_or_else(|| self.damaged(format!("no entry {index}")))?;
+        if leaf_hash(&entry) == self.leaf(index)? {
+            return Ok(entry);
+        }
+        let path = self.tile_path(Kind::Entries, index / WIDTH_64);
+        Err(Error::Damaged(format!("entry {index} in {path} is not the one that was logged")))
     }
 
     /// The leaf hash at `index`, without reading its whole tile.
@@ -148,8 +175,12 @@ impl<D: Disk> LogFiles<D> {
             return leaf.copied().ok_or_else(|| self.damaged(format!("no leaf {index}")));
         }
         let path = self.tile_path(Kind::Hashes(0), index / WIDTH_64);
-        let hash = self.disk.read_at(&path, index % WIDTH_64 * 32, 32);
-        let hash = hash.map_err(Error::storage(format!("reading {path}")))?;
+        let hash = match self.disk.read_at(&path, index % WIDTH_64 * 32, 32) {
+            Err(error) if matches!(error.kind(), NotFound | UnexpectedEof) => {
+                return Err(self.damaged(format!("{path} is cut short or missing")));
+            }
+            other => other.map_err(Error::storage(format!("reading {path}")))?,
+        };
         Digest::from_slice(&hash).ok_or_else(|| self.damaged(path))
     }
 
@@ -191,27 +222,6 @@ impl<D: Disk> LogFiles<D> {
     pub fn published(&self) -> Result<Option<String>, Error> {
         let bytes = self.read(&format!("{}/checkpoint", self.folder))?;
         Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
-    }
-
-    /// Writes hash tiles anew from the entries, wherever they differ; gives the number of tiles mended.
-    pub fn repair(&mut self) -> Result<u64, Error> {
-        let mut mended = 0;
-        let mut edges: [Vec<Digest>; LEVELS as usize] = Default::default();
-        for index in 0..self.tiled / WIDTH_64 {
-            edges[0] = self.bundle(index)?.iter().map(|entry| leaf_hash(entry)).collect();
-            mended += self.raise(&mut edges, index, &mut |files, path, bytes| {
-                let differs = files.read(path)?.is_none_or(|found| found != bytes);
-                if differs {
-                    files.make_parent(path)?;
-                    files.write_tile(path, &bytes)?;
-                }
-                Ok(u64::from(differs))
-            })?;
-        }
-        edges[0] = self.tail.iter().map(|entry| leaf_hash(entry)).collect();
-        self.edges = edges;
-        self.unreadable = false;
-        Ok(mended)
     }
 
     /// Moves the full tiles' worth of entries from the tail into tiles.

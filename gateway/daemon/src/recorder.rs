@@ -10,13 +10,13 @@
 
 mod recover;
 
-use std::{path::PathBuf, rc::Rc};
+use std::{io, path::PathBuf, rc::Rc};
 
 use sluicegate_notary::{
     entry::{Beacon, Predecessor},
     log::{Acknowledgement, DayKey, Log, Now, Output, Resume, Settings, Submission, SubmitError},
 };
-use sluicegate_protocol::{Checkpoint, note::Note};
+use sluicegate_protocol::{Checkpoint, merkle::empty_root, note::Note};
 
 pub use self::recover::Alarm;
 use self::recover::SUSPECT;
@@ -88,6 +88,8 @@ pub struct Recorder<D> {
     effects: Effects,
     /// What the commit under way adds.
     growth: (u64, u64),
+    /// Why nothing more is done: what the disk holds is unknown until it is opened anew.
+    failed: Option<String>,
 }
 
 impl<D: Disk> Recorder<D> {
@@ -103,12 +105,13 @@ impl<D: Disk> Recorder<D> {
         let recover::Recovered { store, files, open, open_days, predecessor, alarms } = recovered;
         let resume = Resume { frontier: files.frontier()?, open_days };
         let log = Log::new(settings(&plan, &open.origin, predecessor), resume, now);
-        let growth = (0, 0);
-        Ok((Self { plan, store, files, log, open, entropy, effects, growth }, alarms))
+        let (growth, failed) = ((0, 0), None);
+        Ok((Self { plan, store, files, log, open, entropy, effects, growth, failed }, alarms))
     }
 
     /// Takes a reading; the acknowledgement comes from [`Recorder::drive`].
     pub fn submit(&mut self, now: Now, submission: Submission) -> Result<(), SubmitError<Error>> {
+        self.check_failed().map_err(SubmitError::Store)?;
         let durable = Durable { store: &self.store, files: &self.files };
         let result = self.log.submit(now, submission, &durable);
         if let Err(SubmitError::Store(error)) = &result {
@@ -117,9 +120,21 @@ impl<D: Disk> Recorder<D> {
         result
     }
 
-    /// Does everything that is due and tells what happened.
+    /// Does everything that is due and tells what happened. After an error it never succeeds again.
     pub fn drive(&mut self, now: Now) -> Result<Vec<Event>, Error> {
-        self.drain(now).inspect_err(|error| self.suspect(error))
+        self.check_failed()?;
+        let result = self.drain(now);
+        if let Err(error) = &result {
+            self.suspect(error);
+            self.failed = Some(error.to_string());
+        }
+        result
+    }
+
+    fn check_failed(&self) -> Result<(), Error> {
+        let Some(cause) = &self.failed else { return Ok(()) };
+        let what = "the log has to be opened anew, because something failed before";
+        Err(Error::storage(what)(io::Error::other(cause.clone())))
     }
 
     fn drain(&mut self, now: Now) -> Result<Vec<Event>, Error> {
@@ -195,9 +210,16 @@ impl<D: Disk> Recorder<D> {
         &self.files
     }
 
-    /// The files, for mending them.
-    pub const fn files_mut(&mut self) -> &mut LogFiles<D> {
-        &mut self.files
+    /// Mends tiles of the open log that do not give its newest signed checkpoint; gives their number.
+    pub fn repair(&mut self) -> Result<u64, Error> {
+        let head = self.store.logs()?.pop().and_then(|log| log.head);
+        match head {
+            None => self.files.repair(0, &empty_root()),
+            Some((_, note)) => {
+                let Checkpoint { size, root, .. } = checkpoint_of(&note)?;
+                self.files.repair(size, &root)
+            }
+        }
     }
 
     /// The log that is open.
@@ -205,9 +227,9 @@ impl<D: Disk> Recorder<D> {
         &self.open
     }
 
-    /// The files of an earlier log.
+    /// The files of an earlier log, if they are still where they were.
     pub fn earlier_files(&self, number: u32) -> Result<LogFiles<D>, Error> {
-        LogFiles::open(self.files.disk(), &recover::folder(number))
+        LogFiles::open_existing(self.files.disk(), &recover::folder(number))
     }
 
     /// What it was made for.
