@@ -1,7 +1,8 @@
 //! Damage and tampering: every changed byte, every cut, everything left over.
 
 use sluicegate_notary::{
-    bundle::Bundle,
+    Error,
+    bundle::{Bundle, Parts},
     policy::Policy,
     tlog_proof::{Extra, TlogProof},
     verify::{Verdict, verify},
@@ -116,6 +117,28 @@ fn lengths_that_nothing_follows_are_refused_at_once() {
         huge.extend(size);
         huge.extend([0xff; 40]);
         assert_eq!(verdict(&huge, &policy), Verdict::Invalid);
+    }
+}
+
+#[test]
+fn lists_that_do_not_ascend_and_entries_that_are_none_are_refused_while_reading() {
+    let gateway = Gateway::new(1);
+    let bundle = gateway.bundle(gateway.full_parts(&[1, 2, 3])).unwrap();
+    let changes: [fn(&mut Parts); 8] = [
+        |parts| parts.entries.swap(0, 1),
+        |parts| parts.entries[1] = parts.entries[0].clone(),
+        |parts| parts.entries[0].1.clear(),
+        |parts| parts.entries[0].1.truncate(24),
+        |parts| parts.devices.swap(0, 1),
+        |parts| parts.openings.swap(0, 1),
+        |parts| parts.openings[1] = parts.openings[0].clone(),
+        |parts| parts.beacons = vec![parts.beacons[0].clone(); 4],
+    ];
+    for (place, change) in changes.into_iter().enumerate() {
+        let mut other = bundle.clone();
+        change(&mut other.parts);
+        let refused = Bundle::decode(&other.to_bytes());
+        assert_eq!(refused, Err(Error::Encoding { what: "bundle" }), "{place}");
     }
 }
 

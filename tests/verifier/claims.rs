@@ -2,12 +2,13 @@
 
 use sluicegate_notary::{
     bundle::{DeviceOpening, Opening, Parts},
-    entry::{Body, Genesis},
-    verify::{Check, Status, Value, Verdict},
+    entry::{Body, Entry, Genesis, Predecessor},
+    verify::{Check, Report, Status, Value, Verdict},
 };
+use sluicegate_protocol::sha256;
 
 use crate::{
-    fixture::{Gateway, at},
+    fixture::{Gateway, ORIGIN, at},
     judge, verdict,
 };
 
@@ -95,6 +96,57 @@ fn a_reading_after_the_summary_is_told_apart() {
     assert_eq!(whole.verdict, Verdict::Valid);
     assert_eq!((whole.days[0].after_summary, whole.days[0].complete_at), (0, Some(14)));
     assert!(gateway.bundle(gateway.full_parts(&[2, 4, 6, 8, at::SECOND_SUMMARY])).is_err());
+}
+
+#[test]
+fn a_day_has_one_summary() {
+    let gateway = Gateway::new(1);
+    let both = [2, 4, 6, 8, at::SUMMARY, at::LATE, at::SECOND_SUMMARY];
+    assert!(gateway.bundle(gateway.full_parts(&both)).is_err());
+}
+
+#[test]
+fn a_day_is_complete_in_this_log_only() {
+    let mut gateway = Gateway::new(1);
+    let shown = [0, 2, 4, 6, 8, at::SUMMARY];
+    let report = judge(&gateway.file(&shown), &gateway.policy());
+    let days = |report: &Report| {
+        let step = report.steps.iter().find(|step| step.check == Check::Days);
+        step.unwrap().text.clone()
+    };
+    assert!(days(&report).contains("in this log") && !days(&report).contains("follows"));
+    assert!(report.to_text().contains("complete in this log as it stood at entry 9"));
+    let mut genesis = Entry::decode(&gateway.entries[0]).unwrap();
+    let (origin, root) = (String::from("example.com/gw/0"), sha256(&[b"earlier"]));
+    let previous = Some(Predecessor { origin, size: 7, root });
+    genesis.body = Body::Genesis(Genesis { origin: ORIGIN.into(), previous });
+    gateway.entries[0] = genesis.encode();
+    let report = judge(&gateway.file(&shown), &gateway.policy());
+    assert_eq!(report.verdict, Verdict::Valid, "{}", report.to_text());
+    assert!(days(&report).contains("follows example.com/gw/0; readings of that day may be there"));
+}
+
+#[test]
+fn what_came_late_is_not_missing() {
+    let mut gateway = Gateway::new(1);
+    // Number 7 came after 4; now 6 arrives, and 5 never does. The other 5 is another device's.
+    gateway.push_reading("meter-1", 1501, Some(6), 0);
+    gateway.push_reading("meter-2", 1501, Some(5), 0);
+    let late = gateway.entries.len() as u64 - 2;
+    let policy = gateway.policy();
+    let missing = |shown: &[u64]| {
+        let report = judge(&gateway.file(shown), &policy);
+        assert_eq!(report.verdict, Verdict::Valid, "{}", report.to_text());
+        report.days.iter().map(|day| day.missing).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&[at::NEXT_DAY]), [2]);
+    assert_eq!(missing(&[at::NEXT_DAY, late]), [1]);
+    let mut both = missing(&[at::READING, at::NEXT_DAY, late, late + 1]);
+    both.sort_unstable();
+    assert_eq!(both, [0, 0, 1]);
+    let text = judge(&gateway.file(&[at::NEXT_DAY, late]), &policy).to_text();
+    assert!(text.contains("1 skipped by the device's own count and not shown here"), "{text}");
+    assert!(text.contains("(2 skipped before it)"), "{text}");
 }
 
 #[test]

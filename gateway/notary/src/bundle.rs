@@ -21,7 +21,7 @@ use minicbor::{
     encode::{Error as EncodeError, Write},
 };
 use sluicegate_ledger::{AnchorEvidence, BlockEvidence, cbor as shared};
-use sluicegate_protocol::{Checkpoint, Digest, note::Note, sha256};
+use sluicegate_protocol::{Checkpoint, Digest, merkle::MAX_LEVELS, note::Note, sha256};
 
 use crate::{
     Error,
@@ -55,6 +55,9 @@ const ARRAY_9: u8 = 0x89;
 const ARRAY_8: u8 = 0x88;
 /// Bytes of the encoded checksum: two of header, 32 of hash.
 const CHECKSUM_LEN: usize = 34;
+const CHECKSUM_HEAD: [u8; 2] = [0x58, 0x20];
+/// Shortest entry behind the genesis: an erasure whose numbers have one byte each and whose class has no name.
+const MIN_ENTRY: usize = 25;
 
 /// What opens a device's pseudonym.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +128,8 @@ impl Bundle {
 
     /// Whether everything in it fits together, and its encoding is within bounds; trusts nobody's signature.
     pub fn check(&self) -> Result<(), Error> {
-        Self::decode(&self.to_bytes()).and_then(|bundle| Content::of(&bundle).map(drop))
+        Content::of(self)?;
+        Self::decode(&self.to_bytes()).map(drop)
     }
 
     /// The bytes of the file.
@@ -146,16 +150,30 @@ impl Bundle {
         }
         let malformed = Error::Encoding { what };
         let body = bytes.len().checked_sub(CHECKSUM_LEN).ok_or(malformed.clone())?;
-        let bundle: Self = minicbor::decode(&bytes[..body]).map_err(|_| malformed.clone())?;
-        // One encoding for each bundle: the same bytes must come out again, or at least all but the checksum.
-        let again = bundle.to_bytes();
-        if again == bytes {
-            Ok(bundle)
-        } else if again.len() == bytes.len() && again[..body] == bytes[..body] {
-            Err(Error::Checksum)
-        } else {
-            Err(malformed)
+        let (body, end) = bytes.split_at(body);
+        let bundle: Self = minicbor::decode(body).map_err(|_| malformed.clone())?;
+        // One encoding for each bundle: the same bytes must come out again.
+        let mut rest = Rest(body);
+        if minicbor::encode(&bundle, &mut rest).is_err() || !rest.0.is_empty() {
+            return Err(malformed);
         }
+        let fits = end == [&CHECKSUM_HEAD, &checksum(body).as_bytes()[..]].concat();
+        if fits { Ok(bundle) } else { Err(Error::Checksum) }
+    }
+}
+
+/// What an encoding must still give to be the same as these bytes: compares without a second copy.
+struct Rest<'a>(&'a [u8]);
+
+/// The encoding is another one.
+struct Differs;
+
+impl Write for Rest<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+        Ok(())
     }
 }
 
@@ -195,15 +213,20 @@ impl<'b, C> Decode<'b, C> for Bundle {
             return Err(DecodeError::message("not a bundle"));
         }
         let checkpoint = shared::text(d, MAX_CHECKPOINT)?;
-        let entries = read_list(d, u64::MAX, |d| {
-            array(d, 2)?;
-            Ok((d.u64()?, shared::bytes(d, tile::MAX_ENTRY)?))
-        })?;
-        let nodes = read_list(d, u64::MAX, digest)?;
-        let devices = read_list(d, u64::MAX, |d| d.decode_with(ctx))?;
-        let openings = read_list(d, u64::MAX, |d| d.decode_with(ctx))?;
+        let entries = read_ascending(d, u64::MAX, entry, |(index, _)| *index)?;
+        // Every device, opening and beacon belongs to an entry.
+        let limit = entries.len() as u64;
+        let nodes = read_list(d, limit.saturating_mul(MAX_LEVELS as u64), digest)?;
+        let devices = read_ascending(
+            d,
+            limit,
+            |d| d.decode_with(ctx),
+            |device: &DeviceOpening| device.pseudonym,
+        )?;
+        let openings =
+            read_ascending(d, limit, |d| d.decode_with(ctx), |opening: &Opening| opening.index)?;
         let anchors = read_list(d, MAX_ANCHORS, |d| d.decode_with(ctx))?;
-        let beacons = read_list(d, u64::MAX, |d| d.decode_with(ctx))?;
+        let beacons = read_list(d, limit, |d| d.decode_with(ctx))?;
         if d.position() != d.input().len() {
             return Err(DecodeError::message("something follows the beacons"));
         }
@@ -249,6 +272,35 @@ fn list<C, T: Encode<C>, W: Write>(
 ) -> Result<(), EncodeError<W::Error>> {
     e.array(items.len() as u64)?;
     items.iter().try_for_each(|item| item.encode(e, ctx))
+}
+
+/// Reads an index and the bytes of its entry.
+fn entry(d: &mut Decoder<'_>) -> Result<(u64, Vec<u8>), DecodeError> {
+    array(d, 2)?;
+    let (index, bytes) = (d.u64()?, shared::bytes(d, tile::MAX_ENTRY)?);
+    if bytes.is_empty() || index > 0 && bytes.len() < MIN_ENTRY {
+        return Err(DecodeError::message("entry too short"));
+    }
+    Ok((index, bytes))
+}
+
+/// Reads items whose keys ascend.
+fn read_ascending<'b, T, K: Ord>(
+    d: &mut Decoder<'b>,
+    limit: u64,
+    mut item: impl FnMut(&mut Decoder<'b>) -> Result<T, DecodeError>,
+    key: impl Fn(&T) -> K,
+) -> Result<Vec<T>, DecodeError> {
+    let mut last = None;
+    read_list(d, limit, |d| {
+        let item = item(d)?;
+        let next = Some(key(&item));
+        if next <= last {
+            return Err(DecodeError::message("not in ascending order"));
+        }
+        last = next;
+        Ok(item)
+    })
 }
 
 /// Reads items one by one: memory follows the bytes that are there, not the number that is announced.

@@ -123,7 +123,7 @@ pub struct Reading {
     pub format: u16,
     /// The salted commitment to the payload.
     pub commitment: Digest,
-    /// Sequence numbers missing before this one.
+    /// Sequence numbers that the device skipped before this one; some may come later.
     pub gap: u64,
 }
 

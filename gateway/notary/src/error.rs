@@ -138,6 +138,12 @@ pub enum Error {
         /// What the checkpoint calls its log.
         origin: String,
     },
+    /// The policy trusts a log of this name, and another key signed.
+    #[error("no key that the policy has for the log {origin} signed this: whoever did is unknown")]
+    UnknownSigner {
+        /// What the checkpoint calls its log.
+        origin: String,
+    },
     /// Whoever made the evidence: a log can't name a block that is younger than its own anchor.
     #[error(
         "the log names block {beacon}, but its anchor is in block {anchor}, which is not later"

@@ -3,7 +3,10 @@
 //! Guarantees: after [`Content::of`], entries belong to the checkpoint, openings to entries, devices to pseudonyms,
 //! days to summaries, and anchor and beacons to what they are shown for. Does not: look at signatures.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use sluicegate_ledger::evidence::{BlockHeader, Operation, Receipt};
 use sluicegate_protocol::{
@@ -16,22 +19,36 @@ use sluicegate_protocol::{
 use crate::{
     Error,
     bundle::{Bundle, DeviceOpening, Opening},
-    entry::{Beacon, Body, Entry, Pseudonym, Reading, Summary, epoch_of},
+    entry::{Beacon, Body, Entry, Predecessor, Pseudonym, Reading, Summary, epoch_of},
     proof,
 };
+
+/// What was signed.
+pub(crate) struct Head<'a> {
+    pub(crate) note: Note<'a>,
+    pub(crate) checkpoint: Checkpoint<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// Decodes the checkpoint and nothing else.
+    pub(crate) fn read(bundle: &'a Bundle) -> Result<Self, Error> {
+        let note = Note::parse(&bundle.parts.checkpoint)?;
+        let checkpoint = Checkpoint::parse(note.text())?;
+        Ok(Self { note, checkpoint })
+    }
+}
 
 /// A bundle, decoded.
 pub(crate) struct Content<'a> {
     pub(crate) bundle: &'a Bundle,
-    pub(crate) note: Note<'a>,
-    pub(crate) checkpoint: Checkpoint<'a>,
+    pub(crate) head: Head<'a>,
     pub(crate) entries: Vec<(u64, Entry)>,
 }
 
 impl<'a> Content<'a> {
     /// Decodes and checks everything.
     pub(crate) fn of(bundle: &'a Bundle) -> Result<Self, Error> {
-        let content = Self::read(bundle)?;
+        let content = Self::read(bundle, Head::read(bundle)?)?;
         content.check_inclusion()?;
         content.check_openings()?;
         content.check_days()?;
@@ -40,26 +57,26 @@ impl<'a> Content<'a> {
         Ok(content)
     }
 
-    /// Decodes checkpoint and entries.
-    pub(crate) fn read(bundle: &'a Bundle) -> Result<Self, Error> {
-        let note = Note::parse(&bundle.parts.checkpoint)?;
-        let checkpoint = Checkpoint::parse(note.text())?;
-        let entries = bundle.parts.entries.iter();
-        let entries = entries.map(|(index, bytes)| Ok((*index, Entry::decode(bytes)?)));
-        let entries = entries.collect::<Result<_, Error>>()?;
-        Ok(Self { bundle, note, checkpoint, entries })
+    /// Decodes the entries.
+    pub(crate) fn read(bundle: &'a Bundle, head: Head<'a>) -> Result<Self, Error> {
+        let mut entries = Vec::with_capacity(bundle.parts.entries.len());
+        for (index, bytes) in &bundle.parts.entries {
+            entries.push((*index, Entry::decode(bytes)?));
+        }
+        Ok(Self { bundle, head, entries })
     }
 
     /// All entries are leaves of the checkpoint's tree, and the first leaf alone is the genesis.
     pub(crate) fn check_inclusion(&self) -> Result<(), Error> {
         let leaves = self.bundle.parts.entries.iter();
         let leaves: Vec<_> = leaves.map(|(index, bytes)| (*index, leaf_hash(bytes))).collect();
-        let root = proof::root_from_multi(&leaves, self.checkpoint.size, &self.bundle.nodes)?;
-        if root != self.checkpoint.root {
+        let checkpoint = &self.head.checkpoint;
+        let root = proof::root_from_multi(&leaves, checkpoint.size, &self.bundle.nodes)?;
+        if root != checkpoint.root {
             return Err(ProtocolError::RootMismatch.into());
         }
         self.entries.iter().try_for_each(|(index, entry)| match (&entry.body, index) {
-            (Body::Genesis(genesis), 0) if genesis.origin == self.checkpoint.origin => Ok(()),
+            (Body::Genesis(genesis), 0) if genesis.origin == checkpoint.origin => Ok(()),
             (Body::Genesis(_), _) | (_, 0) => Err(Error::Genesis { index: *index }),
             _ => Ok(()),
         })
@@ -94,13 +111,17 @@ impl<'a> Content<'a> {
         if fits { Ok(()) } else { Err(Error::Opening { index }) }
     }
 
-    /// The readings of each summarised day are exactly those that the log had counted by then.
+    /// The readings of each summarised day are exactly those that the log had counted by then; a day has one summary.
     pub(crate) fn check_days(&self) -> Result<(), Error> {
-        let days = self.leaves_by_day();
+        let mut days = self.leaves_by_day();
+        let mut summarised = BTreeSet::new();
         self.summaries().try_for_each(|(index, summary)| {
-            let day = days.get(&(summary.pseudonym, summary.day));
-            let leaves = day.into_iter().flatten().filter(|(leaf, _)| *leaf < index);
-            check_day(index, summary, leaves)
+            let day = (summary.pseudonym, summary.day);
+            if !summarised.insert(day) {
+                return Err(Error::Day { index, problem: "the bundle shows another one of it" });
+            }
+            let leaves = days.remove(&day).unwrap_or_default();
+            check_day(index, summary, leaves.iter().filter(|(leaf, _)| *leaf < index))
         })
     }
 
@@ -137,7 +158,7 @@ impl<'a> Content<'a> {
         self.bundle.parts.anchors.iter().try_for_each(|anchor| {
             anchor.ledger_id()?;
             let Operation::Anchor(digest) = Receipt::decode(&anchor.receipt)?.operation;
-            if digest == self.checkpoint.digest() { Ok(()) } else { Err(Error::AnchorOfOther) }
+            if digest == self.head.checkpoint.digest() { Ok(()) } else { Err(Error::AnchorOfOther) }
         })
     }
 
@@ -145,6 +166,14 @@ impl<'a> Content<'a> {
     pub(crate) fn readings(&self) -> impl Iterator<Item = (u64, &Entry, &Reading)> {
         self.entries.iter().filter_map(|(index, entry)| match &entry.body {
             Body::Reading(reading) => Some((*index, entry, reading)),
+            _ => None,
+        })
+    }
+
+    /// The log that this one follows, if the bundle shows it.
+    pub(crate) fn previous(&self) -> Option<&Predecessor> {
+        self.entries.first().and_then(|(_, entry)| match &entry.body {
+            Body::Genesis(genesis) => genesis.previous.as_ref(),
             _ => None,
         })
     }

@@ -10,6 +10,7 @@
 //! Specification: `specs/notary.md` §2 (verification) and §5, design §7.
 
 mod content;
+mod gaps;
 mod report;
 mod text;
 mod trust;
@@ -27,16 +28,21 @@ pub use self::report::{
     Value, Verdict, Witness, utc,
 };
 use self::{
+    content::Head,
+    gaps::Gaps,
     report::{CHECKS, date},
     text::{count, hex, sentence},
 };
 use crate::{
     Error,
-    bundle::Bundle,
+    bundle::{Bundle, MAX_BUNDLE},
     entry::{Body, Pseudonym},
     policy::Policy,
-    tlog_proof::{self, TlogProof},
+    tlog_proof::{self, MAX_PROOF, TlogProof},
 };
+
+/// Longest file that can be valid, in bytes: nobody need read more of one before [`verify`].
+pub const MAX_FILE: usize = if MAX_BUNDLE > MAX_PROOF { MAX_BUNDLE } else { MAX_PROOF };
 
 /// Judges the bytes of a bundle (`.sgp`) or of a `.tlog-proof`.
 pub fn verify(file: &[u8], policy: &Policy<'_>) -> Report {
@@ -87,10 +93,17 @@ fn refused(steps: Vec<Step>, failure: Failure) -> Report {
 
 fn judge(file: &[u8], policy: &Policy<'_>, report: &mut Report) -> Result<(), Failure> {
     let (bundle, form) = read(file).at(Check::Format)?;
-    let content = Content::read(&bundle).at(Check::Format)?;
+    let head = Head::read(&bundle).at(Check::Format)?;
+    // What a stranger signed is not worth the memory of its entries.
+    let signed = trust::signer(&head, policy);
+    if let Err(error) = signed {
+        report.step(Check::Format, Status::Passed, form);
+        return Err(error).at(Check::Signer);
+    }
+    let content = Content::read(&bundle, head).at(Check::Format)?;
     report.step(Check::Format, Status::Passed, form);
-    signer(&content, policy, report)?;
-    witnesses(&content, policy, report)?;
+    signer(&content.head, report);
+    witnesses(&content.head, policy, report)?;
     inclusion(&content, report)?;
     openings(&content, report)?;
     days(&content, report)?;
@@ -114,9 +127,8 @@ fn read(file: &[u8]) -> Result<(Bundle, String), Error> {
     Ok((Bundle::decode(file)?, form))
 }
 
-fn signer(content: &Content<'_>, policy: &Policy<'_>, report: &mut Report) -> Result<(), Failure> {
-    trust::signer(content, policy).at(Check::Signer)?;
-    let checkpoint = &content.checkpoint;
+fn signer(head: &Head<'_>, report: &mut Report) {
+    let checkpoint = &head.checkpoint;
     let text = format!(
         "The log {} is known to the policy and signed this state of {}.",
         text::clean(checkpoint.origin),
@@ -129,15 +141,10 @@ fn signer(content: &Content<'_>, policy: &Policy<'_>, report: &mut Report) -> Re
         root: checkpoint.root.to_string(),
         digest: checkpoint.digest().to_string(),
     });
-    Ok(())
 }
 
-fn witnesses(
-    content: &Content<'_>,
-    policy: &Policy<'_>,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    let (found, met) = trust::witnesses(content, policy).at(Check::Witnesses)?;
+fn witnesses(head: &Head<'_>, policy: &Policy<'_>, report: &mut Report) -> Result<(), Failure> {
+    let (found, met) = trust::witnesses(head, policy).at(Check::Witnesses)?;
     let cosigned = count(found.len() as u64, "witness", "witnesses");
     let (status, text) = match (policy.has_quorum(), met) {
         (false, _) => (Status::NotChecked, "The policy asks for no witness.".into()),
@@ -200,11 +207,14 @@ fn days(content: &Content<'_>, report: &mut Report) -> Result<(), Failure> {
         let text = "No end-of-day summary is shown: the devices may have sent more than this.";
         (Status::NotChecked, text.into())
     } else {
-        let text = format!(
-            "{} the log's own count: all of that day's readings are here, as the log stood at the \
-             summary.",
+        let mut text = format!(
+            "{} the log's own count: all readings of that day in this log are here, as the log \
+             stood at the summary.",
             count(summaries, "day matches", "days match")
         );
+        if let Some(previous) = content.previous() {
+            text += &text::follows(&previous.origin);
+        }
         (Status::Passed, text)
     };
     report.step(Check::Days, status, text);
@@ -265,6 +275,7 @@ fn show(content: &Content<'_>, report: &mut Report) {
     let mut beacons = report.beacons.iter().map(|beacon| beacon.index).peekable();
     let mut after_beacon = None;
     let mut days: BTreeMap<(Pseudonym, u32), Day> = BTreeMap::new();
+    let gaps = Gaps::of(content);
     for (index, summary) in content.summaries() {
         day(&mut days, content, summary.pseudonym, summary.day).complete_at = Some(index);
     }
@@ -277,7 +288,7 @@ fn show(content: &Content<'_>, report: &mut Report) {
         day.readings += 1;
         day.withheld += u64::from(value == Value::Withheld);
         day.after_summary += u64::from(day.complete_at.is_some_and(|summary| summary < index));
-        day.missing = day.missing.saturating_add(reading.gap);
+        day.missing = day.missing.saturating_add(gaps.missing(content, reading));
         report.readings.push(Reading {
             index,
             device: content.device(&reading.pseudonym).map(String::from),

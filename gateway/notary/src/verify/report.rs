@@ -183,7 +183,7 @@ pub struct Reading {
     pub pseudonym: String,
     /// The device's own counter.
     pub seq: Option<u64>,
-    /// Sequence numbers missing before this one.
+    /// Sequence numbers that the device skipped before this one, as it was logged; some may have come later.
     pub gap: u64,
     /// When the gateway logged it by its own clock, in milliseconds since the Unix epoch.
     pub time_ms: u64,
@@ -208,7 +208,7 @@ pub struct Day {
     pub pseudonym: String,
     /// The UTC date.
     pub date: String,
-    /// Index of the summary up to which the day is shown completely.
+    /// Index of the summary up to which the day is shown completely, as far as it is in this log.
     pub complete_at: Option<u64>,
     /// Readings in the bundle.
     pub readings: u64,
@@ -216,7 +216,7 @@ pub struct Day {
     pub withheld: u64,
     /// Those among them that were logged after the summary.
     pub after_summary: u64,
-    /// Sequence numbers that the device counted and the gateway did not log.
+    /// Sequence numbers that the device skipped before these readings and that no reading of the bundle has.
     pub missing: u64,
 }
 

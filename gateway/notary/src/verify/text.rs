@@ -34,6 +34,11 @@ pub(super) fn anchored(block: &Block) -> String {
     )
 }
 
+/// Goes after what is said of complete days.
+pub(super) fn follows(origin: &str) -> String {
+    format!(" This log follows {}; readings of that day may be there too.", clean(origin))
+}
+
 /// A block as a person reads of it.
 fn named(block: &Block) -> String {
     let (number, ledger, time) = (block.number, clean(&block.ledger), &block.time);
@@ -204,12 +209,12 @@ fn write_day(out: &mut String, day: &Day) -> fmt::Result {
     let readings = count(day.readings, "reading", "readings");
     let complete = day.complete_at.map_or_else(
         || String::from("not shown to be complete"),
-        |index| format!("complete as the log stood at entry {index}"),
+        |index| format!("complete in this log as it stood at entry {index}"),
     );
     let notes: Vec<_> = [
         (day.after_summary, "logged after the summary"),
         (day.withheld, "without value"),
-        (day.missing, "missing by the device's own count"),
+        (day.missing, "skipped by the device's own count and not shown here"),
     ]
     .into_iter()
     .filter(|(number, _)| *number > 0)
@@ -233,7 +238,7 @@ fn write_reading(out: &mut String, reading: &Reading) -> fmt::Result {
         write!(out, "  seq {seq}")?;
     }
     if reading.gap > 0 {
-        write!(out, " ({} missing before it)", reading.gap)?;
+        write!(out, " ({} skipped before it)", reading.gap)?;
     }
     match &reading.value {
         Value::Text(text) => writeln!(out, "  {text}"),

@@ -9,33 +9,38 @@ use sluicegate_ledger::{AnchorEvidence, BlockEvidence, BlockFacts, Error as Ledg
 use sluicegate_protocol::{Error as ProtocolError, note::VerifierKey};
 
 use super::{
-    content::Content,
+    content::Head,
     report::{Block, Witness, utc},
 };
 use crate::{Error, policy::Policy};
 
-/// A key of the policy for this log signed the checkpoint; gives the key's name.
-pub(super) fn signer(content: &Content<'_>, policy: &Policy<'_>) -> Result<(), Error> {
-    let origin = content.checkpoint.origin;
-    let mut signed = false;
-    for key in policy.logs(origin) {
-        match content.note.verify(key) {
+/// A key of the policy for this log signed the checkpoint.
+pub(super) fn signer(head: &Head<'_>, policy: &Policy<'_>) -> Result<(), Error> {
+    let (mut known, mut signed) = (false, false);
+    for key in policy.logs(head.checkpoint.origin) {
+        known = true;
+        match head.note.verify(key) {
             Ok(()) => signed = true,
             Err(ProtocolError::NotSigned) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    if signed { Ok(()) } else { Err(Error::UnknownLog { origin: origin.into() }) }
+    let origin = head.checkpoint.origin.into();
+    match (known, signed) {
+        (_, true) => Ok(()),
+        (true, false) => Err(Error::UnknownSigner { origin }),
+        (false, false) => Err(Error::UnknownLog { origin }),
+    }
 }
 
 /// The witnesses of the policy that cosigned, and whether they are enough.
 pub(super) fn witnesses(
-    content: &Content<'_>,
+    head: &Head<'_>,
     policy: &Policy<'_>,
 ) -> Result<(Vec<Witness>, bool), Error> {
     let mut times = Vec::new();
     for witness in policy.witnesses() {
-        times.push(match content.note.verify_cosignature(&witness.key) {
+        times.push(match head.note.verify_cosignature(&witness.key) {
             Ok(time) => Some(time),
             Err(ProtocolError::NotSigned) => None,
             Err(error) => return Err(error.into()),
