@@ -73,9 +73,11 @@ impl Anchorer {
         ledger: Arc<dyn Anchors>,
         settings: outbox::Settings,
         clock: Clock,
-        effects: Effects,
+        mut effects: Effects,
     ) -> Result<(Self, watch::Receiver<Reach>), Error> {
         let records = keeper.insist(|desk, _| desk.recorder.store().outbox()).await?;
+        // The process before this one may have ended between the write and its line in the effects log.
+        signed(&records).iter().for_each(|id| effects.durable_submission(id));
         let (outbox, unread) = Outbox::restore(settings, records);
         for (intent, error) in unread {
             let alarm =
@@ -262,12 +264,7 @@ impl Anchorer {
         puts: Vec<(u64, Vec<u8>)>,
         deletes: Vec<u64>,
     ) -> Result<(), Error> {
-        let signed: Vec<_> = puts
-            .iter()
-            .filter_map(|(_, bytes)| Record::decode(bytes).ok())
-            .flat_map(|record| record.attempts)
-            .map(|attempt| attempt.id.0)
-            .collect();
+        let signed = signed(&puts);
         let write_records =
             move |desk: &mut Desk, _| desk.recorder.store_mut().write_outbox(&puts, &deletes);
         self.keeper.insist(write_records).await?;
@@ -375,4 +372,10 @@ impl Anchorer {
             changed
         });
     }
+}
+
+/// The signed transactions in records of the outbox.
+fn signed(records: &[(u64, Vec<u8>)]) -> Vec<Digest> {
+    let records = records.iter().filter_map(|(_, bytes)| Record::decode(bytes).ok());
+    records.flat_map(|record| record.attempts).map(|attempt| attempt.id.0).collect()
 }
