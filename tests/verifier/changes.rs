@@ -143,6 +143,23 @@ fn lists_that_do_not_ascend_and_entries_that_are_none_are_refused_while_reading(
 }
 
 #[test]
+fn a_tlog_proof_of_too_short_an_entry_is_no_bundle() {
+    let gateway = Gateway::new(1);
+    let extra = Extra { entry: gateway.entries[2].clone(), opening: None, device: None };
+    let note = gateway.checkpoint(&[]);
+    let proof = TlogProof::assemble(note, at::READING, &extra, &gateway.leaves()).unwrap();
+    let whole = proof.to_bundle().unwrap();
+    assert_eq!(Bundle::decode(&whole.to_bytes()), Ok(whole));
+    // An extra of an array of three: a byte string of 24 zeros, and nothing that opens it.
+    let short = [&[0x83, 0x58, 24][..], &[0; 24], &[0xf6, 0xf6]].concat();
+    let empty = vec![0x83, 0x40, 0xf6, 0xf6];
+    for extra in [short, empty] {
+        let other = TlogProof { extra: Some(extra), ..proof.clone() };
+        assert!(matches!(other.to_bundle(), Err(Error::Encoding { .. })));
+    }
+}
+
+#[test]
 fn other_encodings_of_the_same_bundle() {
     let gateway = Gateway::new(1);
     let bytes = gateway.file(&[at::READING]);

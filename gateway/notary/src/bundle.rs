@@ -278,10 +278,15 @@ fn list<C, T: Encode<C>, W: Write>(
 fn entry(d: &mut Decoder<'_>) -> Result<(u64, Vec<u8>), DecodeError> {
     array(d, 2)?;
     let (index, bytes) = (d.u64()?, shared::bytes(d, tile::MAX_ENTRY)?);
-    if bytes.is_empty() || index > 0 && bytes.len() < MIN_ENTRY {
+    if !long_enough(index, &bytes) {
         return Err(DecodeError::message("entry too short"));
     }
     Ok((index, bytes))
+}
+
+/// Whether these bytes may be an entry: what is too short for one would take more memory than it has bytes in a file.
+pub(crate) const fn long_enough(index: u64, entry: &[u8]) -> bool {
+    entry.len() >= if index == 0 { 1 } else { MIN_ENTRY }
 }
 
 /// Reads items whose keys ascend.

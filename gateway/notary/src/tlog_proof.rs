@@ -31,7 +31,7 @@ use sluicegate_protocol::{
 
 use crate::{
     Error,
-    bundle::{Bundle, DeviceOpening, MAX_CHECKPOINT, MAX_PAYLOAD, Opening, Parts},
+    bundle::{Bundle, DeviceOpening, MAX_CHECKPOINT, MAX_PAYLOAD, Opening, Parts, long_enough},
     cbor::{self, array, fixed, nullable},
     proof::{self, NodeSource},
     tile,
@@ -85,6 +85,9 @@ impl TlogProof {
     pub fn to_bundle(&self) -> Result<Bundle, Error> {
         let extra = self.extra.as_deref().ok_or(Error::Encoding { what: EXTRA })?;
         let Extra { entry, opening, device } = cbor::decode(EXTRA, extra)?;
+        if !long_enough(self.index, &entry) {
+            return Err(Error::Encoding { what: EXTRA });
+        }
         let note = Note::parse(&self.checkpoint)?;
         let size = Checkpoint::parse(note.text())?.size;
         let nodes = proof::multi_from_path(self.index, size, &self.path)?;
