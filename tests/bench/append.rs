@@ -39,9 +39,8 @@ const COMMITS: u64 = 20;
 /// What was measured.
 pub(crate) struct Appends {
     pub(crate) table: Table,
-    /// Durable readings a second with as many waiting as one commit takes, and with the fewest.
+    /// Durable readings a second when as many wait as one commit takes.
     pub(crate) best: f64,
-    pub(crate) least: f64,
 }
 
 /// Measures in a folder of its own.
@@ -59,21 +58,23 @@ pub(crate) fn measure(folder: &Path) -> Result<Appends> {
             "bytes written per reading",
         ],
     );
-    let mut rates = Vec::new();
+    let (mut best, mut entry) = (0.0, 0);
     for waiting in WAITING {
-        let run = Run::new(&folder.join(format!("append-{waiting}")), waiting)?.finish()?;
+        let run = Run::new(&folder.join(format!("append-{waiting}")), waiting)?;
+        entry = run.entry;
+        let run = run.finish()?;
         table.row(run.cells());
-        rates.push(run.readings);
+        best = run.readings;
     }
-    let hashes = hashes();
+    let hashes = hashes(entry);
     table.note(&format!(
-        "A payload has {PAYLOAD} bytes. The raw append writes the same bytes (entries and \
+        "A payload has {PAYLOAD} bytes, its entry {entry}. The raw append writes the same bytes (entries and \
          payloads) to one file with\none fdatasync per commit. Bytes written are those that the \
          kernel counted for the process (database, its\nwrite-ahead log, tail and tiles), without \
          the file system's journal.\nRaw SHA-256 leaf hashes of such entries: {} a second.",
         whole(hashes)
     ));
-    Ok(Appends { table, best: rates[rates.len() - 1], least: rates[0] })
+    Ok(Appends { table, best })
 }
 
 /// One number of waiting readings.
@@ -83,7 +84,8 @@ struct Run {
     recorder: Recorder<Counted>,
     disk: Rc<Counted>,
     raw: File,
-    entry: u64,
+    /// Bytes of a reading's entry.
+    entry: usize,
 }
 
 /// Medians over the turns.
@@ -107,7 +109,7 @@ impl Run {
         // Not measured: the genesis leaf and the keys of the devices' first day.
         run.commit()?;
         let last = run.recorder.files().size() - 1;
-        run.entry = run.recorder.files().entry(last)?.len() as u64;
+        run.entry = run.recorder.files().entry(last)?.len();
         Ok(run)
     }
 
@@ -146,8 +148,7 @@ impl Run {
     }
 
     fn raw_turn(&mut self) -> Result<Duration> {
-        let bytes = (PAYLOAD as u64 + self.entry) * self.waiting;
-        let bytes = vec![0x5a; usize::try_from(bytes)?];
+        let bytes = vec![0x5a; (PAYLOAD + self.entry) * usize::try_from(self.waiting)?];
         let work = || -> Result<()> {
             for _ in 0..COMMITS {
                 self.raw.write_all(&bytes)?;
@@ -176,8 +177,8 @@ impl Measured {
 }
 
 /// Leaf hashes of entries as long as a reading's, a second.
-fn hashes() -> f64 {
-    let (entry, start, mut count) = ([0x5a_u8; 93], Instant::now(), 0);
+fn hashes(length: usize) -> f64 {
+    let (entry, start, mut count) = (vec![0x5a_u8; length], Instant::now(), 0);
     while start.elapsed() < Duration::from_secs(1) {
         for _ in 0..1_000 {
             black_box(leaf_hash(black_box(&entry)));
