@@ -239,6 +239,29 @@ fn a_recorder_that_failed_stays_failed() {
     start(&world, "after").readings(&[(0, Some(2000))], &mut seen).unwrap();
 }
 
+/// In the tile that the newest commit filled, no checkpoint says whether the hash or the entry is right.
+#[test]
+fn a_tile_that_contradicts_its_entries_beyond_the_checkpoint_ends_the_log() {
+    let path = "log/1/tile/0/000";
+    let (image, witness) = started();
+    let (world, mut witness) = (World::new(Memory::new(image)), witness.clone());
+    let mut gateway = Gateway::open(&world, morning()).unwrap();
+    for action in &SCENARIO[..5] {
+        gateway.perform(action, &mut witness).unwrap();
+    }
+    drop(gateway);
+    let image = world.memory.image();
+    for leaf in [254, 255] {
+        let context = format!("leaf {leaf}");
+        let world = World::new(Memory::new(&Harm::Flip(leaf * 32 + 5).apply(&image, path)));
+        let mut gateway = start(&world, &context);
+        assert_eq!(gateway.alarms.len(), 1, "{context}");
+        let head = contradicts_nothing(&mut gateway, &witness, &context);
+        assert_eq!(head.origin, format!("{ORIGIN}/2"), "{context}");
+        works(&world, gateway, &context);
+    }
+}
+
 #[test]
 fn what_is_only_published_is_not_needed() {
     let Day { closed, witness, .. } = lived();

@@ -4,6 +4,7 @@
 //! - [`memory`], [`vfs`]: the disk, for the log and for SQLite; [`survival`]: what is left of it
 //! - [`scenario`]: what happens; [`check`]: what must hold afterwards
 //! - [`cuts`]: power cuts, failing and full disks, killed processes, at every step
+//! - [`tiles`]: the same where a tile of the second level fills
 //! - [`damage`], [`damage_tiles`]: flipped bits, lost ends, lost files
 //! - [`outbox`]: anchors on their way to a ledger
 //!
@@ -20,4 +21,5 @@ mod memory;
 mod outbox;
 mod scenario;
 mod survival;
+mod tiles;
 mod vfs;
