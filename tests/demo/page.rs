@@ -70,7 +70,7 @@ fn facts(record: &Record) -> String {
     let facts = [
         (thousands(crash.feed.acknowledged), "readings acknowledged, each in the log exactly once"),
         (thousands(record.status.size), "entries in the log, all of them under one signature"),
-        (down, "the gateway was away; it was started again after 1.2 s"),
+        (down, "the gateway was away, killed without warning"),
         (record.status.anchors().len().to_string(), "anchors, final on the ledger"),
         (thousands(effects), "effects left the gateway, each durable before"),
     ];
