@@ -3,13 +3,18 @@
 //! Guarantees: offline unless `--rpc` is given; trust comes from the policy or the named ledger, never from a file.
 //! Does not: judge; `sluicegate-notary` does, here and in the browser alike.
 
-use std::{fs, path::Path, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sluicegate_embedded::client::{Client, Remotely};
 use sluicegate_ledger::{Anchors, Error as LedgerError, Ledger};
 use sluicegate_notary::{
     policy::Policy,
-    verify::{Block, LedgerAnswer, Report, verify},
+    verify::{Block, LedgerAnswer, MAX_FILE, Report, verify},
 };
 use sluicegate_protocol::Digest;
 
@@ -44,7 +49,7 @@ pub fn judge(question: &Question<'_>) -> Result<Vec<Judged>, Error> {
     })?;
     let source = question.rpc.map(|rpc| Source::parse(rpc, &policy)).transpose()?;
     let judge = |file: &PathBuf| {
-        let bytes = fs::read(file).map_err(unreadable(file))?;
+        let bytes = read(file, MAX_FILE)?;
         let mut report = verify(&bytes, &policy);
         let digest = report.log.as_ref().and_then(|log| Digest::from_hex(&log.digest));
         if let Some((source, digest)) = source.as_ref().zip(digest) {
@@ -53,6 +58,17 @@ pub fn judge(question: &Question<'_>) -> Result<Vec<Judged>, Error> {
         Ok(Judged { file: file.clone(), report })
     };
     question.files.iter().map(judge).collect()
+}
+
+/// A file of at most `limit` bytes.
+fn read(file: &Path, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(unreadable(file))?;
+    opened.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable(file))?;
+    if bytes.len() > limit {
+        return Err(Error::Usage(format!("{} is longer than any proof", file.display())));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Error {
