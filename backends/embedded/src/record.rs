@@ -24,6 +24,15 @@ const FRAME_HEADER: usize = 12;
 /// Longest payload: a block of identifiers.
 const MAX_PAYLOAD: usize = 64 * 1024;
 
+/// Longest name of a ledger.
+const MAX_NAME: usize = 256;
+
+/// Longest genesis record: array, tag, name, key, three numbers.
+const MAX_GENESIS: usize = 1 + 1 + (3 + MAX_NAME) + (2 + 32) + 3 * 9;
+
+/// A file of zeros up to this length never got further than its genesis record, so no head was signed.
+const UNBEGUN: usize = MAGIC.len() + FRAME_HEADER + MAX_GENESIS;
+
 /// One change of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -106,7 +115,7 @@ impl<'b, C> Decode<'b, C> for Record {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
         match (cbor::open_array(d)?, d.u8()?) {
             (6, 0) => {
-                let (name, key) = (cbor::text(d, 256)?, cbor::fixed(d)?);
+                let (name, key) = (cbor::text(d, MAX_NAME)?, cbor::fixed(d)?);
                 let (grant, finality_blocks, time_ms) = (d.u64()?, d.u64()?, d.u64()?);
                 Ok(Self::Genesis(Genesis { name, key, grant, finality_blocks, time_ms }))
             }
@@ -141,7 +150,14 @@ impl Log {
     /// Reads all records with their places, and cuts off an unfinished last frame.
     pub fn open(mut disk: Box<dyn Disk>) -> Result<(Self, Vec<(u64, Record)>), Error> {
         let bytes = disk.read()?;
-        if bytes.iter().all(|byte| *byte == 0) || MAGIC.starts_with(&bytes) {
+        let is_zero = bytes.iter().all(|byte| *byte == 0);
+        if is_zero && bytes.len() > UNBEGUN {
+            return Err(corrupt(
+                0,
+                "all of it is zeros, and it is longer than a ledger that never began",
+            ));
+        }
+        if is_zero || MAGIC.starts_with(&bytes) {
             disk.truncate(0)?;
             disk.append(MAGIC)?;
             disk.sync()?;

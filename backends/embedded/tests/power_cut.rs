@@ -247,6 +247,23 @@ fn every_write_and_sync_fails_or_is_cut() {
     }
 }
 
+/// A file that lost all its content is not begun anew: heads were signed over what it held.
+#[test]
+fn only_a_file_that_never_began_may_be_zeros() {
+    let zeros = |length| {
+        let medium = Medium { bytes: vec![0; length], durable: length, ..Medium::default() };
+        MemoryDisk(Arc::new(Mutex::new(medium)))
+    };
+    for length in [0, 1, 16, 100] {
+        assert!(open(&zeros(length)).is_ok(), "{length}");
+    }
+    for length in [1_000, 100_000] {
+        let disk = zeros(length);
+        assert!(matches!(open(&disk), Err(Error::Corrupt { offset: 0, .. })), "{length}");
+        assert_eq!(disk.0.lock().unwrap().bytes.len(), length, "left alone");
+    }
+}
+
 #[test]
 fn after_a_failed_write_nothing_more_is_promised() {
     let disk = MemoryDisk::default();
