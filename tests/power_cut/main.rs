@@ -5,7 +5,7 @@
 //! - [`scenario`]: what happens; [`check`]: what must hold afterwards
 //! - [`cuts`]: power cuts, failing and full disks, killed processes, at every step
 //! - [`tiles`]: the same where a tile of the second level fills
-//! - [`damage`], [`damage_tiles`]: flipped bits, lost ends, lost files
+//! - [`damage`], [`damage_tiles`], [`damage_kept`]: flipped bits, lost ends, lost files
 //! - [`outbox`]: anchors on their way to a ledger
 //!
 //! Guarantees that what is written down as tested is tested at each step, not at a sample; only of the cuts that are
@@ -16,6 +16,7 @@
 mod check;
 mod cuts;
 mod damage;
+mod damage_kept;
 mod damage_tiles;
 mod memory;
 mod outbox;

@@ -144,7 +144,7 @@ impl<D: Disk> Recorder<D> {
             let Some(output) = self.log.poll_output(now, &durable, &mut *self.entropy)? else {
                 return Ok(events);
             };
-            events.extend(self.perform(output)?);
+            events.extend(self.perform(now, output)?);
         }
     }
 
@@ -153,8 +153,12 @@ impl<D: Disk> Recorder<D> {
         self.log.handle_timer(now);
     }
 
-    /// Erases days of a class before `day`, as entries first.
+    /// Erases days of a class before `day`, as entries first; nothing while the clock is not synchronised.
     pub fn erase_expired(&mut self, now: Now, class: &str, day: u32) -> Result<usize, Error> {
+        if !now.wall.synchronised {
+            return Ok(0);
+        }
+        self.store.date_keys(now.wall.day())?;
         let expired = self.store.expired(class, day)?;
         let count = expired.len();
         for (day, readings) in expired {
@@ -252,10 +256,11 @@ impl<D: Disk> Recorder<D> {
         }
     }
 
-    fn perform(&mut self, output: Output) -> Result<Option<Event>, Error> {
+    fn perform(&mut self, now: Now, output: Output) -> Result<Option<Event>, Error> {
         match output {
             Output::Store(rows) => {
-                self.store.keep(&rows)?;
+                let today = now.wall.synchronised.then(|| now.wall.day());
+                self.store.keep(&rows, today)?;
                 if let Some((_, note)) = &rows.head {
                     self.effects.durable_checkpoint(note);
                 }

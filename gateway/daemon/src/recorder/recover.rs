@@ -74,16 +74,49 @@ fn attempt<D: Disk>(
         store.check_integrity()?;
     }
     disk.create_dir(LOGS).map_err(Error::storage("creating the folder of logs"))?;
-    let open = match store.current_log()? {
+    match store.current_log()? {
+        None => {
+            let open = adopt(disk, &mut store, plan)?;
+            go_on(disk, store, open, plan, alarms)
+        }
         Some(open) => match store.meta(RESTORED)? {
-            Some(random) => follow(&mut store, plan, &open, distance(&random))?,
-            None => open,
+            Some(random) => restored(disk, store, open, plan, alarms, distance(&random)),
+            None => go_on(disk, store, open, plan, alarms),
         },
-        None => adopt(disk, &mut store, plan)?,
-    };
+    }
+}
+
+/// Goes on with the log that is open, or with the next one if its files are damaged.
+fn go_on<D: Disk>(
+    disk: &Rc<D>,
+    store: Store,
+    open: OpenLog,
+    plan: &Plan,
+    alarms: &mut Vec<Alarm>,
+) -> Result<Recovered<D>, Error> {
     match open_files(disk, &open, plan, alarms) {
         Ok(files) => settle(store, files, open, plan, alarms),
-        Err(Error::Damaged(what)) => abandon(disk, store, open, plan, alarms, &what),
+        Err(Error::Damaged(what)) => abandon(disk, store, open, plan, alarms, (1, &what)),
+        Err(other) => Err(other),
+    }
+}
+
+/// Leaves the log that was restored in good order, so that there is a leaf to each of its rows, and begins another one.
+fn restored<D: Disk>(
+    disk: &Rc<D>,
+    store: Store,
+    before: OpenLog,
+    plan: &Plan,
+    alarms: &mut Vec<Alarm>,
+    distance: u32,
+) -> Result<Recovered<D>, Error> {
+    match open_files(disk, &before, plan, alarms) {
+        Ok(files) => {
+            let mut store = settle(store, files, before.clone(), plan, alarms)?.store;
+            let open = follow(&mut store, plan, &before, distance, None)?;
+            go_on(disk, store, open, plan, alarms)
+        }
+        Err(Error::Damaged(what)) => abandon(disk, store, before, plan, alarms, (distance, &what)),
         Err(other) => Err(other),
     }
 }
@@ -98,7 +131,15 @@ fn settle<D: Disk>(
     files.settle()?;
     let lacking = files.size().saturating_sub(open.stored);
     if lacking > 0 {
-        store.rebuild(&files, open.stored, |entry| device_of(entry, plan))?;
+        let unreadable = store.rebuild(&files, open.stored, |entry| device_of(entry, plan))?;
+        if let Some(first) = unreadable.first() {
+            alarms.push(Alarm(format!(
+                "{} entries of the log {} are damaged, the first is {first}: they can't be proved \
+                 any more, and their readings may be logged again",
+                unreadable.len(),
+                open.origin
+            )));
+        }
         alarms.push(Alarm(format!(
             "the database knew nothing of the newest {lacking} entries of the log {}: their rows \
              were built anew, their payloads and keys can't be opened any more",
@@ -143,7 +184,7 @@ fn set_aside_database<D: Disk>(disk: &Rc<D>, database: &Path) -> Result<String, 
 }
 
 /// The database knows no log: goes on with the newest one on the disk, behind the newest one that was set aside, or
-/// begins the first.
+/// begins the first. Where there are logs there was a database, which knew what was spent today.
 fn adopt<D: Disk>(disk: &Rc<D>, store: &mut Store, plan: &Plan) -> Result<OpenLog, Error> {
     let names = disk.list(LOGS).map_err(Error::storage("listing the logs"))?;
     let numbers = names.iter().filter_map(|name| name.split('.').next()?.parse::<u32>().ok());
@@ -152,7 +193,10 @@ fn adopt<D: Disk>(disk: &Rc<D>, store: &mut Store, plan: &Plan) -> Result<OpenLo
         Some(aside) => aside.saturating_add(1),
         None => 1,
     };
-    store.begin_log(number, origin_of(&plan.origin, number), None)
+    if !names.is_empty() {
+        store.exhaust_budgets()?;
+    }
+    store.begin_log(number, origin_of(&plan.origin, number), None, None)
 }
 
 /// Opens the files and compares them with the newest checkpoint that may have been shown.
@@ -205,11 +249,11 @@ fn abandon<D: Disk>(
     damaged: OpenLog,
     plan: &Plan,
     alarms: &mut Vec<Alarm>,
-    what: &str,
+    (distance, what): (u32, &str),
 ) -> Result<Recovered<D>, Error> {
     let aside = unused(disk, &format!("{}.damaged", folder(damaged.number)))?;
     // The next origin first: whatever happens then, nothing is signed under this one again.
-    let open = follow(&mut store, plan, &damaged, 1)?;
+    let open = follow(&mut store, plan, &damaged, distance, Some(damaged.number))?;
     let from = folder(damaged.number);
     disk.rename(&from, &aside)
         .and_then(|()| disk.sync_dir(LOGS))
@@ -218,8 +262,7 @@ fn abandon<D: Disk>(
         "the log {} is damaged ({what}) and was set aside as {aside}; the log goes on as {}",
         damaged.origin, open.origin
     )));
-    let files = LogFiles::open(disk.clone(), &folder(open.number))?;
-    settle(store, files, open, plan, alarms)
+    go_on(disk, store, open, plan, alarms)
 }
 
 /// Begins the log after `before`, which stays as it is. One that signed nothing passes on what it followed.
@@ -228,13 +271,14 @@ fn follow(
     plan: &Plan,
     before: &OpenLog,
     distance: u32,
+    lost: Option<u32>,
 ) -> Result<OpenLog, Error> {
     let predecessor = match kept_head(before, plan)? {
         None => store.predecessor()?,
         head => head,
     };
     let number = before.number.saturating_add(distance);
-    store.begin_log(number, origin_of(&plan.origin, number), predecessor.as_ref())
+    store.begin_log(number, origin_of(&plan.origin, number), predecessor.as_ref(), lost)
 }
 
 /// How far the number of a log jumps after a restore: the numbers behind the backup may have been used since, also by

@@ -23,7 +23,7 @@ pub use self::{
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -117,14 +117,17 @@ impl Store {
     }
 
     /// Begins the log with this number and origin; it is the open one from now on. Keeps what its genesis leaf says of
-    /// the one before, and forgets a declared restore: it is done.
+    /// the one before, and forgets a declared restore: it is done. The readings of a log that was `lost` may be logged
+    /// again, and its erasures have to be.
     pub fn begin_log(
         &mut self,
         number: u32,
         origin: String,
         predecessor: Option<&Predecessor>,
+        lost: Option<u32>,
     ) -> Result<OpenLog, Error> {
         let db = self.db.transaction()?;
+        db.execute("UPDATE log SET set_aside = 1 WHERE id = ?1", [lost])?;
         db.execute("DELETE FROM meta WHERE name IN (?1, ?2)", [PREDECESSOR, RESTORED])?;
         if let Some(Predecessor { origin, size, root }) = predecessor {
             let text = format!("{size} {root} {origin}");

@@ -3,11 +3,17 @@
 //! Guarantees: each write is one transaction and durable when it returns. Does not: read into the records.
 
 use rusqlite::params;
+use sluicegate_ledger::{cbor, fees::Budgets, outbox::BUDGETS_KEY};
 
 use super::{Store, signed, unsigned};
 use crate::Error;
 
 impl Store {
+    /// What was spent today is not known any more: nothing more is spent on this day of the ledger.
+    pub fn exhaust_budgets(&mut self) -> Result<(), Error> {
+        self.write_outbox(&[(BUDGETS_KEY, cbor::encode(&Budgets::exhausted()))], &[])
+    }
+
     /// Everything that the outbox kept.
     pub fn outbox(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let mut statement = self.db.prepare_cached("SELECT intent, record FROM outbox")?;

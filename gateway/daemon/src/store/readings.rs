@@ -2,6 +2,8 @@
 //!
 //! Guarantees: [`Store::keep`] is one transaction; [`Store::recover`] leaves exactly the rows of durable leaves.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 use sluicegate_notary::{
     entry::{Beacon, Body, Entry},
@@ -36,8 +38,8 @@ pub enum Selection {
 }
 
 impl Store {
-    /// Keeps the rows of one group commit, all or nothing.
-    pub fn keep(&mut self, rows: &Rows) -> Result<(), Error> {
+    /// Keeps the rows of one group commit, all or nothing; `today` is the day of a synchronised clock.
+    pub fn keep(&mut self, rows: &Rows, today: Option<u32>) -> Result<(), Error> {
         let log = self.log;
         let db = self.db.transaction()?;
         if let Some((size, note)) = &rows.head {
@@ -55,6 +57,13 @@ impl Store {
         for row in &rows.readings {
             let device = device_id(&db, &row.day.device)?;
             insert_reading(&db, log, device, row.index, &row.day, row.seq, Some(&row.payload))?;
+        }
+        let used: BTreeSet<&DayKey> = rows.readings.iter().map(|row| &row.day).collect();
+        for day in used {
+            let sql = "UPDATE day_key SET seen = ?4
+                       WHERE device = ?1 AND day = ?2 AND class = ?3 AND seen IS NOT ?4";
+            let device = device_id(&db, &day.device)?;
+            db.prepare_cached(sql)?.execute(params![device, day.day, day.class, today])?;
         }
         for row in &rows.summaries {
             let device = device_id(&db, &row.device)?;
@@ -98,6 +107,8 @@ impl Store {
         }
         let sql = "UPDATE day SET summary = NULL WHERE log = ?1 AND summary >= ?2";
         db.execute(sql, [log, size])?;
+        // What an earlier log did not finish is found by `expired` again, and erased in this one.
+        db.execute("DELETE FROM erasure WHERE log <> ?1", [log])?;
         let done = "SELECT device, day, class FROM erasure WHERE log = ?1";
         let done: Vec<(i64, u32, String)> = db
             .prepare(done)?
@@ -123,12 +134,20 @@ impl Store {
         self.checkpoint_wal()
     }
 
-    /// Days of a class before `day` that still have a key, with the number of their readings.
+    /// Notes the day of a synchronised clock at keys that were used before there was one.
+    pub fn date_keys(&self, today: u32) -> Result<(), Error> {
+        let sql = "UPDATE day_key SET seen = ?1 WHERE seen IS NULL";
+        self.db.prepare_cached(sql)?.execute([today])?;
+        Ok(())
+    }
+
+    /// Days of a class before `day` that still have a key, with the number of their readings. A day that a clock without
+    /// time called so long ago counts from the day on which it was known better.
     pub fn expired(&self, class: &str, day: u32) -> Result<Vec<(DayKey, u64)>, Error> {
         let sql = "SELECT d.name, k.day, (SELECT count(*) FROM reading r WHERE r.device = k.device
                        AND r.day = k.day AND r.class = k.class)
                    FROM day_key k JOIN device d ON d.id = k.device
-                   WHERE k.class = ?1 AND k.day < ?2 AND NOT EXISTS (SELECT 1 FROM erasure e
+                   WHERE k.class = ?1 AND k.day < ?2 AND k.seen < ?2 AND NOT EXISTS (SELECT 1 FROM erasure e
                        WHERE e.device = k.device AND e.day = k.day AND e.class = k.class)
                    ORDER BY k.day, k.device LIMIT 1000";
         let mut statement = self.db.prepare_cached(sql)?;
@@ -186,17 +205,26 @@ impl Store {
     }
 
     /// Builds the rows of a log anew from its entries from `first` on, after a database was lost or went back. Their
-    /// payloads and keys are gone; `name` tells whose a pseudonym is.
+    /// payloads and keys are gone; `name` tells whose a pseudonym is. Gives the entries that can't be read and have no
+    /// rows now.
     pub fn rebuild<D: Disk>(
         &mut self,
         files: &LogFiles<D>,
         first: u64,
         name: impl Fn(&Entry) -> Option<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<u64>, Error> {
         let log = self.log;
+        let mut unreadable = Vec::new();
         let db = self.db.transaction()?;
         for index in first..files.size() {
-            let entry = Entry::decode(&files.entry(index)?)?;
+            let decoded = files.entry(index).and_then(|bytes| Ok(Entry::decode(&bytes)?));
+            let entry = match decoded {
+                Err(Error::Damaged(_) | Error::Notary(_)) => {
+                    unreadable.push(index);
+                    continue;
+                }
+                other => other?,
+            };
             if let Body::Beacon(beacon) = &entry.body {
                 insert_beacon(&db, log, index, beacon)?;
             }
@@ -205,7 +233,8 @@ impl Store {
             }
         }
         set_commit(&db, log, files.size(), files.size())?;
-        Ok(db.commit()?)
+        db.commit()?;
+        Ok(unreadable)
     }
 }
 
@@ -239,7 +268,8 @@ impl<D: Disk> History for Durable<'_, D> {
 
     fn reading(&self, device: &str, seq: u64) -> Result<Option<Known>, Error> {
         let sql = "SELECT idx, payload FROM reading WHERE seq = ?2
-                   AND device = (SELECT id FROM device WHERE name = ?1) ORDER BY log, idx LIMIT 1";
+                   AND device = (SELECT id FROM device WHERE name = ?1)
+                   AND log NOT IN (SELECT id FROM log WHERE set_aside) ORDER BY log, idx LIMIT 1";
         let mut statement = self.store.db.prepare_cached(sql)?;
         let row = statement.query_row(params![device, signed(seq)], |row| {
             Ok(Known { index: unsigned(row.get(0)?), payload: row.get(1)? })
@@ -249,7 +279,8 @@ impl<D: Disk> History for Durable<'_, D> {
 
     fn highest_seq(&self, device: &str) -> Result<Option<u64>, Error> {
         let sql = "SELECT max(seq) FROM reading
-                   WHERE seq IS NOT NULL AND device = (SELECT id FROM device WHERE name = ?1)";
+                   WHERE seq IS NOT NULL AND device = (SELECT id FROM device WHERE name = ?1)
+                   AND log NOT IN (SELECT id FROM log WHERE set_aside)";
         let mut statement = self.store.db.prepare_cached(sql)?;
         let highest: Option<i64> = statement.query_row([device], |row| row.get(0))?;
         Ok(highest.map(unsigned))

@@ -5,6 +5,7 @@ CREATE TABLE log (
     origin    TEXT NOT NULL,
     durable   INTEGER NOT NULL DEFAULT 0, -- so many leaves were durable before the newest commit
     stored    INTEGER NOT NULL DEFAULT 0, -- for so many leaves there are rows, or none are needed
+    set_aside INTEGER NOT NULL DEFAULT 0, -- its files were damaged: its readings may be logged again
     head_size INTEGER,               -- newest checkpoint that may have been shown to anyone
     head_note TEXT
 );
@@ -30,6 +31,7 @@ CREATE TABLE day_key (
     day    INTEGER NOT NULL,
     class  TEXT NOT NULL,
     key    BLOB NOT NULL,
+    seen   INTEGER,                  -- newest synchronised day on which a reading used it, NULL if none is known
     PRIMARY KEY (device, day, class)
 ) WITHOUT ROWID;
 
