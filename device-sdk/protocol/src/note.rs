@@ -69,7 +69,8 @@ impl<'a> VerifierKey<'a> {
         let key = key.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
         let key = key.ok_or(Error::VerifierKey("the key is not a point of Ed25519"))?;
         let parsed = Self::new(name, kind, key)?;
-        let written = (id.len() == 8 && !id.starts_with('+')).then(|| u32::from_str_radix(id, 16));
+        let plain = id.len() == 8 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let written = plain.then(|| u32::from_str_radix(id, 16));
         match written {
             Some(Ok(written)) if written == parsed.id => Ok(parsed),
             _ => Err(Error::VerifierKey("the identifier does not follow from name and key")),
@@ -377,9 +378,12 @@ mod tests {
         ] {
             assert!(Note::parse(note).is_err(), "{note:?}");
         }
-        for wrong in
-            [PETER.replace("c74f", "c74e"), PETER.replace("PeterN", "peterN"), "a+b".to_string()]
-        {
+        for wrong in [
+            PETER.replace("c74f", "c74e"),
+            PETER.replace("c74f", "C74f"),
+            PETER.replace("PeterN", "peterN"),
+            "a+b".to_string(),
+        ] {
             assert!(VerifierKey::parse(&wrong).is_err(), "{wrong}");
         }
         let twice = format!("{PETER_NOTE}{}\n", PETER_NOTE.lines().last().unwrap());
