@@ -21,6 +21,7 @@ fn a_stop_commits_what_waits_and_publishes_it() {
     // Nothing is committed by itself while this test runs.
     place.configure("commit_delay = \"20ms\"", "commit_delay = \"1s\"");
     place.configure("publish_interval = \"200ms\"", "publish_interval = \"1h\"");
+    place.configure("interval = \"150ms\"", "interval = \"1h\"");
     let _ledger = place.ledger();
     let gateway = place.gateway();
     place.wait_status("the ledger", |status| status["anchored_size"].as_u64() > Some(0));
