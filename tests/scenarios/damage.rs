@@ -1,5 +1,5 @@
-//! Damaged files: the gateway starts, an alarm says what happened, readings go on, and repeats get their old index as
-//! long as the log is there that holds it.
+//! Damaged files: the gateway starts, an alarm says what happened, readings go on, and repeats get
+//! their old index as long as the log is there that holds it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -43,7 +43,8 @@ impl Stopped {
         Self { place, seen, first, last, _ledger: ledger }
     }
 
-    /// The gateway starts with an alarm that says `told`, and does what it did before, except for what is `lost`.
+    /// The gateway starts with an alarm that says `told`, and does what it did before, except for
+    /// what is `lost`.
     fn assert_goes_on(mut self, told: &str, lost: &Lost) {
         let place = &self.place;
         let gateway = place.gateway();
@@ -130,8 +131,8 @@ fn length(file: &Path) -> u64 {
 fn a_database_that_is_none_is_set_aside_and_rebuilt_from_the_log() {
     let stopped = Stopped::new();
     spoil(&stopped.place.path("state/gateway.db"), 0, 4_096);
-    // Without its database the gateway can't know the anchors it paid for: the ledger's newest one looks like that of
-    // a later state, so that a new origin is the safe way on.
+    // Without its database the gateway can't know the anchors it paid for: the ledger's newest one
+    // looks like that of a later state, so that a new origin is the safe way on.
     stopped.assert_goes_on("the database was damaged", &Lost::Database);
 }
 

@@ -1,4 +1,5 @@
-//! A day in the life: readings from a pipe, all anchored, every kind of proof, with the gateway running and stopped.
+//! A day in the life: readings from a pipe, all anchored, every kind of proof, with the gateway
+//! running and stopped.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! The ledger: away at the start, killed in the middle, in the gateway's own process, shared by two gateways.
+//! The ledger: away at the start, killed in the middle, in the gateway's own process, shared by two
+//! gateways.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -75,7 +76,8 @@ fn a_gateway_killed_in_the_middle_of_anchoring_pays_once() {
     gateway.stop();
 }
 
-/// The ledger holds the anchors of these gateways, one account each, every digest once, and nothing else.
+/// The ledger holds the anchors of these gateways, one account each, every digest once, and
+/// nothing else.
 fn assert_each_once(place: &Place, gateways: &[&Value]) {
     let told = |status: &Value| -> Vec<String> {
         let anchors = status["anchors"].as_array().unwrap();

@@ -1,6 +1,8 @@
-//! What checkpoints said and what the log's public files hold: no two checkpoints of one origin may contradict.
+//! What checkpoints said and what the log's public files hold: no two checkpoints of one origin may
+//! contradict.
 //!
-//! Order of calls: [`Seen::note`] and [`Seen::report`] for all that was shown to anyone, then [`Seen::assert_kept`].
+//! Order of calls: [`Seen::note`] and [`Seen::report`] for all that was shown to anyone, then
+//! [`Seen::assert_kept`].
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,8 @@
-//! The place of a scenario: a folder with a configuration, credentials, and everything that the processes make there.
+//! The place of a scenario: a folder with a configuration, credentials, and everything that the
+//! processes make there.
 //!
-//! Order of calls: [`Place::new`], [`Place::configure`] where the defaults don't fit, [`Place::ledger`],
-//! [`Place::gateway`], then commands.
+//! Order of calls: [`Place::new`], [`Place::configure`] where the defaults don't fit,
+//! [`Place::ledger`], [`Place::gateway`], then commands.
 
 use std::{
     cell::Cell,

@@ -1,7 +1,8 @@
 //! One process of a scenario: started, waited for with a limit, dead at the end of its test.
 //!
-//! Guarantees: a [`Process`] that goes out of scope is dead, and so is one whose test thread or test program is gone
-//! (the kernel sends SIGKILL); a test that fails shows the end of what its processes said.
+//! Guarantees: a [`Process`] that goes out of scope is dead, and so is one whose test thread or
+//! test program is gone (the kernel sends SIGKILL); a test that fails shows the end of what its
+//! processes said.
 
 use std::{
     fs::{self, File},

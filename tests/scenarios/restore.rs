@@ -1,5 +1,5 @@
-//! A restored backup, declared and not, also twice: a new origin, a predecessor in its genesis, no contradiction, old
-//! proofs hold.
+//! A restored backup, declared and not, also twice: a new origin, a predecessor in its genesis, no
+//! contradiction, old proofs hold.
 
 use std::{fs, path::Path};
 

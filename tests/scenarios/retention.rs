@@ -1,8 +1,8 @@
 //! Retention, as far as a machine shows it whose clock nobody may set.
 //!
-//! Only a synchronised clock erases, and only days that are over. Shown here: what is not over is never erased, and each
-//! leaf says whether its clock was synchronised. That an ended day is erased is shown where the clock is an argument: in
-//! the notary's log and in the daemon's recorder.
+//! Only a synchronised clock erases, and only days that are over. Shown here: what is not over is
+//! never erased, and each leaf says whether its clock was synchronised. That an ended day is erased
+//! is shown where the clock is an argument: in the notary's log and in the daemon's recorder.
 
 use crate::{
     logged::{entries, folder},

@@ -1,4 +1,5 @@
-//! SIGTERM: the gateway ends within two seconds, keeps what it had taken, publishes, and goes on at the next start.
+//! SIGTERM: the gateway ends within two seconds, keeps what it had taken, publishes, and goes on at
+//! the next start.
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ impl Proved {
         Self { place, bundle, policy, _processes }
     }
 
-    /// Another policy: this one without the lines that start with `without`, and with a text behind.
+    /// Another policy: this one without the lines that start with `without`, with a text behind.
     fn policy_but(&self, name: &str, without: &str, with: &str) -> PathBuf {
         let policy = fs::read_to_string(&self.policy).unwrap();
         let kept = policy.lines().filter(|line| !line.starts_with(without));
