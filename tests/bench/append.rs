@@ -1,7 +1,7 @@
-//! Readings that become durable, through the daemon's recorder, beside a raw append of the same bytes.
+//! Readings that become durable, through the daemon's recorder, beside a raw append of their bytes.
 //!
-//! Guarantees: recorder and yardstick take turns, so that a busy disk slows both; every reading that
-//! is counted was acknowledged. Does not: measure the socket; readings come from memory.
+//! Guarantees: recorder and yardstick take turns, so that a busy disk slows both; every reading
+//! that counts was acknowledged. Does not: measure the socket; readings come from memory.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,7 +27,7 @@ use crate::{
     table::Table,
 };
 
-/// Readings that wait for each commit: the configured number, more, and as many as one commit takes.
+/// Readings that wait for each commit: the configured number, more, and as many as a commit takes.
 const WAITING: [u64; 3] = [100, 1_000, 4_096];
 
 /// Turns of recorder and yardstick.
@@ -68,10 +68,10 @@ pub(crate) fn measure(folder: &Path) -> Result<Appends> {
     }
     let hashes = hashes(entry);
     table.note(&format!(
-        "A payload has {PAYLOAD} bytes, its entry {entry}. The raw append writes the same bytes (entries and \
-         payloads) to one file with\none fdatasync per commit. Bytes written are those that the \
-         kernel counted for the process (database, its\nwrite-ahead log, tail and tiles), without \
-         the file system's journal.\nRaw SHA-256 leaf hashes of such entries: {} a second.",
+        "A payload has {PAYLOAD} bytes, its entry {entry}. The raw append writes the same bytes \
+         (entries and payloads)\nto one file with one fdatasync per commit. Bytes written are \
+         those that the kernel counted for the\nprocess (database, its write-ahead log, tail and \
+         tiles), without what the file system adds.\nRaw SHA-256 leaf hashes of such entries: {} a second.",
         whole(hashes)
     ));
     Ok(Appends { table, best })

@@ -1,7 +1,7 @@
 //! Proofs from the large log: how long they take, how long they are, how long a verifier takes.
 //!
-//! Guarantees: the bytes are those of `sluicegate prove`, and the verifier's verdict on each kind is
-//! checked. "Cold" means that tiles and database were dropped from the page cache before.
+//! Guarantees: the bytes are those of `sluicegate prove`, and the verifier's verdict on each kind
+//! is checked. "Cold" means that tiles and database were dropped from the page cache before.
 
 use std::{
     collections::BTreeMap,
@@ -71,6 +71,10 @@ pub(crate) fn measure(folder: &Path, large: &Large, mut chain: Chain) -> Result<
     bench.verify("verify tlog-proof", &text, Verdict::NotAnchored)?;
     bench.verify("verify bundle", &bundle, Verdict::NotAnchored)?;
     bench.verify("verify bundle with anchor and beacon", &anchored, Verdict::Valid)?;
+    bench.table.note(
+        "The ratio is to the yardstick above: reading the tiles, verifying a signature. What takes \
+         too long to be\nmeasured a hundred times shows its slowest under \"99 %\".",
+    );
     Ok(Proofs { table: bench.table, path, bundle: (bundle.median, bundle.file.len()) })
 }
 
@@ -134,7 +138,7 @@ impl Bench<'_> {
         Ok(Built { median: times.0.median(), file })
     }
 
-    /// Anchors the newest checkpoint in the ledger's last block, and has the ledger prove the beacons.
+    /// Anchors the newest checkpoint in the ledger's last block; the ledger proves the beacons too.
     fn anchor(&mut self, chain: &mut Chain) -> Result<()> {
         let fresh = self.desk.fresh_checkpoint()?;
         let (size, note) = fresh.ok_or("the log shows no checkpoint")?;

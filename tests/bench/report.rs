@@ -47,8 +47,8 @@ impl Report {
         row("files of the log", *files);
         row("written while the log was built", *written);
         table.note(&format!(
-            "{} readings on {days} days: {} leaves. Built through the recorder in {}, {} readings/s, \
-             4 000 per\ncommit, without syncs of the log's files.",
+            "{} readings on {days} days: {} leaves. Built through the recorder in {}, {} \
+             readings/s, 4 000 per\ncommit, without syncs of the log's files.",
             grouped(*readings),
             grouped(*leaves),
             time(*took),
