@@ -121,8 +121,11 @@ impl Leaves {
     }
 }
 
-/// Whatever was published is a beginning of the log.
+/// Whatever was published is a beginning of the log, and the database knows of it.
 fn checkpoints(gateway: &Gateway, witness: &Witness, head: &Head, context: &str) {
+    let kept = gateway.recorder.open_log().head.as_ref().map_or(0, |(size, _)| *size);
+    let shown = witness.published.iter().map(|(size, _)| *size).max().unwrap_or(0);
+    assert!(kept >= shown, "{context}: a checkpoint of {shown} was shown, one of {kept} is kept");
     for (_, note) in &witness.published {
         let old = verified(note, crate::scenario::ORIGIN);
         assert_eq!(old.origin, head.origin, "{context}: the origin stays");

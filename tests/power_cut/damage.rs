@@ -431,6 +431,24 @@ fn rows_are_built_anew(image: &Image, witness: &Witness, harm: Harm) {
     );
 }
 
+/// An older copy of the database does not bring back what was erased since.
+#[test]
+fn an_older_copy_of_the_database_forgets_no_erasure() {
+    let Day { closed, witness, before, .. } = lived();
+    let mut image = closed.clone();
+    for path in [DATABASE, WAL] {
+        image.0.insert(path.to_owned(), before.0.0[path].clone());
+    }
+    let world = World::new(Memory::new(&image));
+    let mut gateway = start(&world, "older");
+    assert_eq!(gateway.alarms.len(), 1);
+    let head = contradicts_nothing(&mut gateway, witness, "older");
+    assert_eq!(head.origin, ORIGIN);
+    assert_eq!(proving(&gateway, witness, &head), witness.acknowledged.len());
+    check::erased(&gateway, "older");
+    repeats(&mut gateway, witness, "older");
+}
+
 /// Two losses at once never give an origin a second beginning.
 #[test]
 fn an_origin_is_never_begun_twice() {
