@@ -29,7 +29,9 @@ fn a_stop_commits_what_waits_and_publishes_it() {
     let mut client = place.client();
     (0..5).for_each(|seq| client.ask(&reading("meter-1", seq)));
     client.ask(&json!("status"));
-    assert!(client.answer().unwrap()["status"].is_object(), "the readings are under way");
+    // It was asked last, so the readings were taken; on a slow machine some are logged by then.
+    let status = (0..6).filter_map(|_| client.answer()).find(|answer| answer["status"].is_object());
+    assert!(status.is_some(), "the readings were taken");
     let took = gateway.stop();
     assert!(took < LIMIT, "{took:?}");
     let logged = folder(&place, 1);
