@@ -2,6 +2,8 @@
 //!
 //! Guarantees: usage errors end with 64, and nothing is touched before the arguments are right.
 
+mod device;
+
 use std::{
     fs,
     io::{self, IsTerminal, Write},
@@ -50,16 +52,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell a device to do something, and wait for its answer
+    Act(device::ActArguments),
     /// Create secrets: 32 random bytes each, in files that only their owner can read
     Credential {
         /// Files to create; none may exist
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Enrol devices, and show what is known of them
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Send the readings of a CSV file (time,device,seq,name,unit,value) to the running gateway
     Feed(Feed),
     /// Run the embedded ledger as a process of its own, for several gateways
     Ledger(Configured),
+    /// Write a note into a device's part of the log, as after maintenance
+    Note(device::NoteArguments),
     /// Print the policy that verifiers of this gateway's bundles need
     Policy {
         #[command(flatten)]
@@ -182,11 +191,18 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
+        // 2 when the command is under way and its end not known yet.
+        Command::Act(arguments) => {
+            let done = device::act(arguments)?;
+            return Ok(ExitCode::from(done.map_or(2, |done| u8::from(!done))));
+        }
         Command::Credential { files } => {
             files.iter().try_for_each(|file| credentials::create(file))?
         }
+        Command::Device(command) => device::run(command)?,
         Command::Feed(arguments) => return feed_file(&arguments),
         Command::Ledger(configured) => gateway::run_ledger(&configured.config)?,
+        Command::Note(arguments) => device::note(arguments)?,
         Command::Policy { configured, out } => {
             let policy = setup::policy(&Config::load(&configured.config)?)?;
             write_out(out.as_deref(), policy.as_bytes())?;
@@ -303,6 +319,9 @@ fn print_status(status: &Status) {
     say!("oldest unanchored      {}", utc(status.oldest_unanchored_ms));
     say!("hours of buffer left   {}", or_none(status.hours_of_buffer_left, "nothing grows", ""));
     say!("ledger                 {}", status.ledger);
+    for line in &status.field {
+        say!("field                  {line}");
+    }
     for anchor in status.anchors.iter().take(5) {
         let block = or_none(anchor.block, "-", "");
         say!("anchor                 {} leaves, block {block}, {}", anchor.size, anchor.state);

@@ -8,19 +8,41 @@ use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use sluicegate_protocol::Digest;
 use zeroize::Zeroizing;
 
-use crate::{Error, config::Config};
+use crate::{
+    Error,
+    config::Config,
+    devices::{PSK_LEN, Psk},
+};
 
 /// Bytes of a secret.
 pub type Secret = Zeroizing<[u8; 32]>;
 
 /// Reads the credential `name`.
 pub fn load(config: &Config, name: &str) -> Result<Secret, Error> {
+    let (file, text) = read(config, name)?;
+    let secret = Digest::from_hex(text.trim_ascii()).map(|bytes| *bytes.as_bytes());
+    let reason = format!("{} is not 64 hexadecimal digits", file.display());
+    secret.map(Zeroizing::new).ok_or(Error::Credential { name: name.to_owned(), reason })
+}
+
+/// Reads the credential `name` of a device: 32 hexadecimal digits.
+pub fn load_psk(config: &Config, name: &str) -> Result<Psk, Error> {
+    let (file, text) = read(config, name)?;
+    let digits = text.trim_ascii();
+    let whole = digits.len() == 2 * PSK_LEN && digits.bytes().all(|c| c.is_ascii_hexdigit());
+    let psk = u128::from_str_radix(digits, 16).ok().filter(|_| whole);
+    let reason = format!("{} is not 32 hexadecimal digits", file.display());
+    let wrong = || Error::Credential { name: name.to_owned(), reason };
+    psk.map(|psk| Psk(Zeroizing::new(psk.to_be_bytes()))).ok_or_else(wrong)
+}
+
+fn read(config: &Config, name: &str) -> Result<(PathBuf, Zeroizing<String>), Error> {
     let wrong = |reason: String| Error::Credential { name: name.to_owned(), reason };
     let folder = config.credentials.as_deref().ok_or_else(|| {
         wrong(
@@ -39,9 +61,7 @@ pub fn load(config: &Config, name: &str) -> Result<Secret, Error> {
         return Err(wrong(reason));
     }
     let text = Zeroizing::new(fs::read_to_string(&file).map_err(unreadable)?);
-    let secret = Digest::from_hex(text.trim_ascii()).map(|bytes| *bytes.as_bytes());
-    let malformed = || wrong(format!("{} is not 64 hexadecimal digits", file.display()));
-    secret.map(Zeroizing::new).ok_or_else(malformed)
+    Ok((file, text))
 }
 
 /// Writes a new random credential, in a folder that only its owner can read; refuses to overwrite one.

@@ -235,7 +235,7 @@ impl Feeder {
                 Ok(())
             }
             Response::Error(reason) => Err(reason),
-            Response::Proof(_) | Response::Status(_) => Err("an answer to nothing".to_owned()),
+            _ => Err("an answer to nothing".to_owned()),
         }
     }
 

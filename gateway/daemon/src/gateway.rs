@@ -4,7 +4,7 @@
 //! two seconds; a broken configuration starts the gateway with the last one that worked, and an alarm. A ledger that
 //! can't be opened costs anchoring, not readings. Does not: decide anything; it wires tasks together.
 
-use std::{future::Future, path::Path, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use sluicegate_embedded::{owner::drive, server};
 use tokio::{
@@ -19,6 +19,8 @@ use crate::{
     anchorer::{Anchorer, Reach},
     clock::Clock,
     config::Config,
+    devices::commands::Deliverers,
+    field::Field,
     keeper::Keeper,
     recorder::Alarm,
     setup, socket,
@@ -42,18 +44,18 @@ pub fn run(file: &Path) -> Result<(), Error> {
         if let Some(alarm) = alarm {
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
-        for alarm in setup::missing_psks(&config) {
-            keeper.call(move |desk, _| desk.alarm(alarm)).await;
-        }
-        let config = Rc::new(config);
+        let field = Field::open(&config, &keeper, clock).await?;
         let listener = socket::bind(&config.socket)?;
         let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
-        let counter = socket::Counter::new(Rc::clone(&config), keeper.clone(), reach);
+        let counter = socket::Counter::new(keeper.clone(), &field, reach);
+        let serving = serve_field(&config, &field).await?;
         tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
         notify("READY=1\nSTATUS=Logging readings");
         tokio::select! {
             () = counter.serve(listener) => {}
             () = anchoring => {}
+            () = serving => {}
+            () = reload_on_signal(file, &field) => {}
             () = keeper.ended() => {
                 return Err(Error::Failed("the thread that owns the store ended".to_owned()));
             }
@@ -88,6 +90,39 @@ pub fn run_ledger(file: &Path) -> Result<(), Error> {
         };
         Ok(server::serve(listener, owner, stop).await?)
     })
+}
+
+/// Everything that talks to devices.
+async fn serve_field(config: &Config, field: &Field) -> Result<impl Future<Output = ()>, Error> {
+    let deliverers = Deliverers::default();
+    let commands = field.commands.clone();
+    Ok(async move { commands.run(deliverers).await })
+}
+
+/// Takes the devices of the configuration again at every SIGHUP; a broken one changes nothing.
+async fn reload_on_signal(file: &Path, field: &Field) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP can't be received");
+            return std::future::pending().await;
+        }
+    };
+    while hangup.recv().await.is_some() {
+        notify("RELOADING=1");
+        match Config::load(file) {
+            Ok(config) => {
+                field.reload(&config).await;
+                keep_good(file);
+                tracing::info!(devices = field.registry.names().len(), "reloaded");
+            }
+            Err(error) => {
+                let alarm = Alarm(format!("{error}; nothing was reloaded"));
+                field.keeper.call(move |desk, _| desk.alarm(alarm)).await;
+            }
+        }
+        notify("READY=1");
+    }
 }
 
 /// The configuration, or the last one that worked with an alarm.

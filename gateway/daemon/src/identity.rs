@@ -13,6 +13,8 @@ use sluicegate_protocol::{
 };
 use zeroize::Zeroizing;
 
+use crate::devices::{PSK_LEN, Psk};
+
 /// Key material of one gateway's log.
 #[derive(Clone)]
 pub struct Identity {
@@ -58,6 +60,15 @@ impl Identity {
         let epoch = epoch_of(day);
         let opening = pseudonym_opening(&self.pseudonyms, device, epoch);
         (pseudonym(&opening, device, epoch), opening)
+    }
+
+    /// The PSK of a device that was enrolled with this nonce.
+    pub fn psk(&self, device: &str, nonce: &[u8; 32]) -> Psk {
+        let label: [&[u8]; 4] = [b"sluicegate/psk/v1\0", device.as_bytes(), b"\0", nonce];
+        let derived = derive(&self.secret, &label);
+        let mut psk = Zeroizing::new([0; PSK_LEN]);
+        psk.copy_from_slice(&derived[..PSK_LEN]);
+        Psk(psk)
     }
 
     /// The key of a device's day in the log of this origin, from its stored half.

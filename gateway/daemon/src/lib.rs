@@ -6,6 +6,7 @@
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
 //!   [`socket`] (local programs), [`gateway`] (wiring)
+//! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`]
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
@@ -14,17 +15,21 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod desk;
+pub mod devices;
 pub mod disk;
 pub mod effects;
 mod error;
 pub mod feed;
+pub mod field;
 pub mod files;
 pub mod gateway;
 pub mod identity;
+pub mod intake;
 pub mod keeper;
 pub mod prove;
 pub mod recorder;
 pub mod report;
+pub mod senml;
 pub mod setup;
 pub mod socket;
 pub mod store;

@@ -28,10 +28,11 @@ use crate::{
     config::{Config, Ledger, LedgerKind},
     credentials,
     desk::Setup,
+    devices,
     disk::{Disk, Folder},
     effects::Effects,
     identity::Identity,
-    recorder::{Alarm, LOGS, Plan, origin_of},
+    recorder::{LOGS, Plan, origin_of},
 };
 
 /// Name of the embedded ledger's file in its folder.
@@ -72,15 +73,6 @@ pub fn desk(config: &Config, clock: Clock) -> Result<Setup, Error> {
 /// The log's keys.
 pub fn identity(config: &Config) -> Result<Identity, Error> {
     Ok(Identity::new(&*credentials::load(config, &config.log.key_credential)?))
-}
-
-/// Devices whose PSK can't be used, so that the administrator hears of it before the device does.
-pub fn missing_psks(config: &Config) -> Vec<Alarm> {
-    let named = config.devices.iter().filter_map(|device| {
-        let psk = credentials::load(config, device.psk_credential.as_deref()?);
-        psk.err().map(|error| Alarm(format!("device {}: {error}", device.name)))
-    });
-    named.collect()
 }
 
 /// How the outbox behaves.
@@ -189,7 +181,7 @@ fn plan(config: &Config) -> Result<Plan, Error> {
         identity: identity(config)?,
         database: config.state().join("gateway.db"),
         vfs: None,
-        devices: config.devices.iter().map(|device| device.name.clone()).collect(),
+        devices: devices::names(config),
         commit_delay_ms: config.log.commit_delay.0,
         commit_count: config.log.commit_count,
         max_pending: config.log.max_pending,

@@ -10,7 +10,6 @@ use std::{
 };
 
 use base64ct::{Base64, Encoding};
-use sluicegate_notary::log::Submission;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
@@ -25,12 +24,23 @@ use tokio::{
 use crate::{
     Error,
     anchorer::Reach,
-    config::Config,
     desk::Desk,
-    keeper::{Keeper, Refusal},
+    devices::{
+        Registry,
+        commands::{self, Commands},
+        contacts::Contacts,
+        record::{self, Record},
+        twin,
+    },
+    field::{Field, FieldHealth},
+    intake::{Arrival, Intake, Rejection},
+    keeper::Keeper,
     prove::{Proof, prove},
     store::{Anchor, AnchorState},
-    wire::{self, AnchorStatus, Logged, MAX_LINE, Reading, Refused, Request, Response, Status},
+    wire::{
+        self, Act, Acted, AnchorStatus, Logged, MAX_LINE, Note, Reading, Refused, Request,
+        Response, Status,
+    },
 };
 
 /// Most connections.
@@ -45,13 +55,17 @@ const REQUEST_BYTES: usize = 8 << 20;
 /// How long a peer may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Content format of SenML JSON (RFC 8428 §12.3.1).
-const SENML_JSON: u16 = 110;
+/// Longest note, in bytes.
+const MAX_NOTE: usize = 1_000;
 
 /// What a connection needs.
 pub struct Counter {
-    config: Rc<Config>,
     keeper: Keeper,
+    registry: Registry,
+    contacts: Contacts,
+    intake: Intake,
+    commands: Commands,
+    field: FieldHealth,
     reach: watch::Receiver<Reach>,
     /// Requests so far.
     requests: Cell<u64>,
@@ -77,11 +91,21 @@ pub fn bind(path: &Path) -> Result<UnixListener, Error> {
 }
 
 impl Counter {
-    /// Serves with this configuration.
-    pub fn new(config: Rc<Config>, keeper: Keeper, reach: watch::Receiver<Reach>) -> Self {
+    /// Serves these parts of the gateway.
+    pub fn new(keeper: Keeper, field: &Field, reach: watch::Receiver<Reach>) -> Self {
         let (room, proofs) = (Semaphore::new(REQUEST_BYTES), Semaphore::new(1));
-        let (room, proofs) = (Arc::new(room), Arc::new(proofs));
-        Self { config, keeper, reach, requests: Cell::new(0), room, proofs }
+        Self {
+            keeper,
+            registry: field.registry.clone(),
+            contacts: field.contacts.clone(),
+            intake: field.intake.clone(),
+            commands: field.commands.clone(),
+            field: field.health.clone(),
+            reach,
+            requests: Cell::new(0),
+            room: Arc::new(room),
+            proofs: Arc::new(proofs),
+        }
     }
 
     /// Accepts connections until it is dropped; where there are too many, the idlest one gives way.
@@ -172,10 +196,14 @@ impl Counter {
                     None => Response::Error("the store is not open".to_owned()),
                 }
             }
+            Request::Act(act) => self.act(act).await,
+            Request::Note(note) => self.note(note).await,
             Request::Reading(reading) => self.log(reading).await,
+            Request::Show(device) => self.show(device).await,
             Request::Status => {
                 let ledger = describe(&self.reach.borrow());
-                match self.keeper.call(|desk, _| status(desk, ledger)).await {
+                let field = self.field.told();
+                match self.keeper.call(|desk, _| status(desk, ledger, field)).await {
                     Some(Ok(status)) => Response::Status(Box::new(status)),
                     Some(Err(error)) => Response::Error(error.to_string()),
                     None => Response::Error("the store is not open".to_owned()),
@@ -186,33 +214,59 @@ impl Counter {
 
     async fn log(&self, reading: Reading) -> Response {
         let Reading { device, seq, format, payload } = reading;
-        let refuse = |reason: String, retry| {
-            Response::Refused(Refused { device: device.clone(), seq, reason, retry })
-        };
-        let Some(enrolled) = self.config.device(&device) else {
-            return refuse(format!("no device {device:?} is enrolled"), false);
-        };
-        let limit = self.config.log.max_payload;
-        if payload.len() > limit {
-            return refuse(format!("the payload is longer than {limit} bytes"), false);
-        }
-        if let Err(reason) = check_payload(format, &payload) {
-            return refuse(reason, false);
-        }
-        let (class, payload) = (enrolled.class.clone(), payload.into_bytes());
-        let submission =
-            Submission { ticket: 0, device: device.clone(), class, seq, format, payload };
-        match self.keeper.submit(submission).await {
+        let payload = payload.into_bytes();
+        let arrival = Arrival { device: device.clone(), seq, format, payload };
+        match self.intake.take(arrival, None).await {
             Ok(found) => Response::Logged(Logged {
                 device,
                 seq,
                 index: found.index,
                 repeated: found.repeated,
             }),
-            Err(refusal) => {
-                let retry = !matches!(refusal, Refusal::Rule(_));
-                refuse(refusal.to_string(), retry)
+            Err(Rejection { reason, retry_after_s, .. }) => {
+                Response::Refused(Refused { device, seq, reason, retry: retry_after_s.is_some() })
             }
+        }
+    }
+
+    async fn act(&self, act: Act) -> Response {
+        let Act { device, resource, value, valid_ms, wait_ms } = act;
+        match self.commands.act(&device, &resource, &value, valid_ms).await {
+            Ok((id, outcome)) => {
+                let outcome = timeout(Duration::from_millis(wait_ms), outcome).await;
+                let outcome = outcome.ok().and_then(Result::ok);
+                Response::Acted(Acted { id, outcome })
+            }
+            Err(reason) => Response::Error(reason),
+        }
+    }
+
+    async fn note(&self, note: Note) -> Response {
+        let Note { device, text } = note;
+        if self.registry.get(&device).is_none() {
+            return Response::Error(format!("no device {device:?} is enrolled"));
+        }
+        if text.is_empty() || text.len() > MAX_NOTE {
+            return Response::Error(format!("a note has 1 to {MAX_NOTE} bytes"));
+        }
+        let record = Record::Note(record::Note { text });
+        match commands::log(&self.keeper, &self.registry, &device, &record).await {
+            Some(index) => Response::Noted(index),
+            None => Response::Error("the store is not open".to_owned()),
+        }
+    }
+
+    async fn show(&self, device: String) -> Response {
+        let enrolled = self.registry.get(&device);
+        let contact = self.contacts.newest(&device);
+        let derived = self.keeper.call(move |desk, _| twin::derive(desk, &device)).await;
+        match derived {
+            Some(Ok(twin)) if enrolled.is_none() && twin.newest_ms.is_none() => {
+                Response::Error(format!("no device {:?} is known", twin.device))
+            }
+            Some(Ok(twin)) => Response::Twin(Box::new(twin.with(enrolled.as_deref(), contact))),
+            Some(Err(error)) => Response::Error(error.to_string()),
+            None => Response::Error("the store is not open".to_owned()),
         }
     }
 }
@@ -274,21 +328,6 @@ async fn next_line(lines: &mut BufReader<OwnedReadHalf>) -> Option<Result<Vec<u8
     }
 }
 
-fn check_payload(format: u16, payload: &str) -> Result<(), String> {
-    if format != SENML_JSON {
-        return Err(format!("content format {format} is not known, 110 (SenML JSON) is"));
-    }
-    match serde_json::from_str::<serde_json::Value>(payload) {
-        Ok(serde_json::Value::Array(records))
-            if !records.is_empty() && records.iter().all(serde_json::Value::is_object) =>
-        {
-            Ok(())
-        }
-        Ok(_) => Err("the payload is not a SenML pack: a JSON array of records".to_owned()),
-        Err(error) => Err(format!("the payload is not JSON: {error}")),
-    }
-}
-
 fn describe(reach: &Reach) -> String {
     match reach {
         Reach::Reachable => "reachable".to_owned(),
@@ -297,7 +336,7 @@ fn describe(reach: &Reach) -> String {
     }
 }
 
-fn status(desk: &mut Desk, ledger: String) -> Result<Status, Error> {
+fn status(desk: &mut Desk, ledger: String, field: Vec<String>) -> Result<Status, Error> {
     let anchors = desk.recorder.store().anchors(100)?;
     Ok(Status {
         origin: desk.recorder.open_log().origin.clone(),
@@ -306,6 +345,7 @@ fn status(desk: &mut Desk, ledger: String) -> Result<Status, Error> {
         oldest_unanchored_ms: desk.anchoring.oldest_unanchored().map(|time| time.ms),
         hours_of_buffer_left: desk.hours_left(),
         ledger,
+        field,
         anchors: anchors.iter().map(anchor_status).collect(),
         alarms: desk.alarms().iter().map(ToString::to_string).collect(),
     })

@@ -9,12 +9,18 @@
 //! ← {"refused":{"device":"meter-1","seq":7,"reason":"…","retry":true}}
 //! → "status"   ← {"status":{…}}
 //! → {"prove":{"device":"meter-1","which":{"seq":7},"form":"sgp"}}   ← {"proof":{"file":"<base64>","notice":null}}
+//! → {"act":{"device":"valve-1","resource":"valve","value":"open","valid_ms":60000,"wait_ms":5000}}
+//! ← {"acted":{"id":17,"outcome":{"id":17,"resource":"valve","ok":true,"detail":"open"}}}
+//! → {"show":"valve-1"}   ← {"twin":{…}}   → {"note":{"device":"valve-1","text":"seal replaced"}}   ← {"noted":42}
 //! ← {"error":"…"}
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-use crate::prove::Question;
+use crate::{
+    devices::{record::Outcome, twin::Twin},
+    prove::Question,
+};
 
 /// Longest line of a request, in bytes.
 pub const MAX_LINE: usize = 128 * 1024;
@@ -23,12 +29,44 @@ pub const MAX_LINE: usize = 128 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
+    /// Tell a device to do something.
+    Act(Act),
+    /// Write a note into a device's part of the log.
+    Note(Note),
     /// Build a proof.
     Prove(Question),
     /// Log a reading.
     Reading(Reading),
+    /// What is known of a device?
+    Show(String),
     /// How is the gateway?
     Status,
+}
+
+/// A command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Act {
+    /// An enrolled device.
+    pub device: String,
+    /// The resource to write.
+    pub resource: String,
+    /// What to write.
+    pub value: String,
+    /// How long the command may be carried out.
+    pub valid_ms: u64,
+    /// How long to wait for its outcome before the answer comes without it.
+    pub wait_ms: u64,
+}
+
+/// A note, as after maintenance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// An enrolled device.
+    pub device: String,
+    /// What happened.
+    pub text: String,
 }
 
 /// A reading as its feeder sends it.
@@ -49,16 +87,31 @@ pub struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Response {
+    /// A command is under way, or ended.
+    Acted(Acted),
     /// The request made no sense or failed.
     Error(String),
     /// The reading is in the log.
     Logged(Logged),
+    /// The note is in the log, at this index.
+    Noted(u64),
     /// A proof.
     Proof(Proof),
     /// The reading is not in the log.
     Refused(Refused),
     /// How the gateway is.
     Status(Box<Status>),
+    /// What is known of a device.
+    Twin(Box<Twin>),
+}
+
+/// A command is under way, or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// Names the command.
+    pub id: u64,
+    /// What became of it, if that is known already.
+    pub outcome: Option<Outcome>,
 }
 
 /// A proof.
@@ -111,6 +164,8 @@ pub struct Status {
     pub hours_of_buffer_left: Option<u64>,
     /// `reachable`, `unreachable: …` or `unknown`.
     pub ledger: String,
+    /// Where devices connect, and what of it does not work.
+    pub field: Vec<String>,
     /// The newest anchors, newest first.
     pub anchors: Vec<AnchorStatus>,
     /// What an administrator must know, oldest first.

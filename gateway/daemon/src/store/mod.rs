@@ -8,8 +8,10 @@
 //! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
 mod anchors;
+pub mod commands;
 mod outbox;
 pub(crate) mod readings;
+pub mod recent;
 
 use std::{path::Path, time::Duration};
 
@@ -23,7 +25,7 @@ pub use self::{
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);

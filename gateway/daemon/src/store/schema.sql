@@ -82,3 +82,26 @@ CREATE TABLE outbox (
 );
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+-- What devices are told to do, kept after its end for the administrator.
+CREATE TABLE command (
+    id       INTEGER PRIMARY KEY,    -- random, never used twice
+    device   TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    until    INTEGER NOT NULL,       -- not carried out later than this
+    made     INTEGER NOT NULL,
+    logged   INTEGER,                -- index of its leaf, NULL before there is one
+    ended    INTEGER,                -- when its result was logged
+    ok       INTEGER,
+    detail   TEXT
+);
+CREATE INDEX command_waiting ON command (made) WHERE ended IS NULL;
+CREATE INDEX command_device ON command (device, made);
+
+-- What waits for the MQTT broker's acknowledgement.
+CREATE TABLE publication (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic   TEXT NOT NULL,
+    payload BLOB NOT NULL
+);

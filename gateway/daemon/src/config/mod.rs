@@ -4,16 +4,22 @@
 //! held (`…_credential` is the name of a file that systemd or the administrator provides). Does not: touch the network
 //! or the state. Relative paths count from the folder of the file; systemd's directories win where they are given.
 
+mod field;
+
 use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
 
+pub use self::field::{Coap, Device, MAX_NAME, Mqtt, Security};
 use serde::Deserialize;
 use sluicegate_protocol::note::VerifierKey;
 
 use crate::Error;
+
+/// Longest payload that can be configured, in bytes.
+const MAX_PAYLOAD: usize = 1 << 20;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,7 +43,12 @@ pub struct Config {
     /// How long payloads live, by class; a class that is not here keeps them for ever.
     #[serde(default)]
     pub retention: BTreeMap<String, Retention>,
-    /// The enrolled devices.
+    /// CoAP, plain and over DTLS.
+    #[serde(default)]
+    pub coap: Coap,
+    /// MQTT through a broker; without it there is none.
+    pub mqtt: Option<Mqtt>,
+    /// The devices that are enrolled here; others are enrolled with `sluicegate device add`.
     #[serde(default, rename = "device")]
     pub devices: Vec<Device>,
 }
@@ -148,19 +159,6 @@ pub struct Retention {
     pub keep_days: u32,
 }
 
-/// `[[device]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Device {
-    /// Endpoint name, at most 32 bytes.
-    pub name: String,
-    /// Retention class of its readings.
-    #[serde(default = "defaults::class")]
-    pub class: String,
-    /// Credential of its PSK, for devices that connect over DTLS.
-    pub psk_credential: Option<String>,
-}
-
 /// A duration in milliseconds, written as `250ms`, `2s`, `10m`, `24h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -252,8 +250,8 @@ impl Config {
         if !(1..=4_096).contains(&self.log.commit_count) {
             return Err("log.commit_count is not between 1 and 4096".to_owned());
         }
-        if !(1..=60_000).contains(&self.log.max_payload) {
-            return Err("log.max_payload is not between 1 and 60000 bytes".to_owned());
+        if !(1..=MAX_PAYLOAD).contains(&self.log.max_payload) {
+            return Err("log.max_payload is not between 1 and 1048576 bytes".to_owned());
         }
         if let Some(key) = &self.ledger.verifier_key {
             VerifierKey::parse(key).map_err(|error| format!("ledger.verifier_key: {error}"))?;
@@ -267,17 +265,10 @@ impl Config {
     }
 
     fn check_devices(&self) -> Result<(), String> {
-        for class in self.retention.keys().chain(self.devices.iter().map(|device| &device.class)) {
-            if class.is_empty() || class.len() > sluicegate_notary::entry::MAX_NAME {
-                return Err(format!("class {class:?} is empty or longer than 64 bytes"));
-            }
-        }
+        self.retention.keys().try_for_each(|class| field::check_class(class))?;
         for (position, device) in self.devices.iter().enumerate() {
+            device.check()?;
             let name = &device.name;
-            let valid = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if name.is_empty() || name.len() > 32 || !name.chars().all(valid) {
-                return Err(format!("device {name:?}: a name has 1 to 32 of A-Z a-z 0-9 - _ ."));
-            }
             if self.devices[..position].iter().any(|other| other.name == *name) {
                 return Err(format!("device {name:?} is there twice"));
             }
@@ -310,7 +301,7 @@ mod defaults {
     }
 
     pub(super) const fn max_payload() -> usize {
-        16_384
+        128 * 1024
     }
 
     pub(super) const fn publish_interval() -> Duration {
@@ -327,6 +318,10 @@ mod defaults {
 
     pub(super) const fn grant() -> u64 {
         1_000_000_000
+    }
+
+    pub(super) const fn readings_per_second() -> u32 {
+        100
     }
 
     pub(super) fn class() -> String {

@@ -1,0 +1,1 @@
+//! Tests of the packs: the RFC's examples, what is refused, and round trips.

@@ -1,0 +1,128 @@
+//! The devices: who is enrolled, what they may do, what is known of them, what they are told to do.
+//!
+//! Guarantees: one [`Registry`] answers for CoAP, MQTT and the local socket; a device whose key can't be read is known but
+//! can't connect over DTLS, and the administrator is told. Does not: talk to devices; [`crate::coap`] and [`crate::mqtt`] do.
+
+pub mod commands;
+pub mod contacts;
+pub mod enrol;
+pub mod record;
+pub mod twin;
+
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    Error,
+    config::{Config, Device, Security},
+    credentials,
+    recorder::Alarm,
+    setup,
+};
+
+/// Bytes of a PSK: what constrained DTLS stacks take.
+pub const PSK_LEN: usize = 16;
+
+/// A device's pre-shared key; it has no `Debug` (I8).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Psk(pub Zeroizing<[u8; PSK_LEN]>);
+
+impl fmt::Debug for Psk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Psk(…)")
+    }
+}
+
+/// An enrolled device.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// Its settings.
+    pub device: Device,
+    /// Its key, where it has one that can be used.
+    pub psk: Option<Psk>,
+}
+
+/// Everybody who is enrolled; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Registry(Rc<RefCell<BTreeMap<String, Rc<Enrolled>>>>);
+
+impl Registry {
+    /// Of the configuration and of the enrolments in the state folder, with what an administrator should know.
+    pub fn load(config: &Config) -> (Self, Vec<Alarm>) {
+        let registry = Self::default();
+        let alarms = registry.reload(config);
+        (registry, alarms)
+    }
+
+    /// Replaces all devices at once; who is gone can't speak from now on.
+    pub fn reload(&self, config: &Config) -> Vec<Alarm> {
+        let mut alarms = Vec::new();
+        let mut devices = BTreeMap::new();
+        let (enrolled, broken) = enrol::read_all(config);
+        alarms.extend(broken);
+        for Enrolled { device, psk } in enrolled.into_iter().chain(configured(config, &mut alarms))
+        {
+            if device.security == Security::None {
+                let text = "whoever reaches the plain CoAP port may speak in its name";
+                alarms.push(Alarm(format!("device {}: security is none: {text}", device.name)));
+            }
+            devices.insert(device.name.clone(), Rc::new(Enrolled { device, psk }));
+        }
+        *self.0.borrow_mut() = devices;
+        alarms
+    }
+
+    /// The device with this name.
+    pub fn get(&self, name: &str) -> Option<Rc<Enrolled>> {
+        self.0.borrow().get(name).cloned()
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.0.borrow().keys().cloned().collect()
+    }
+
+    /// Identities and keys for DTLS.
+    pub fn psks(&self) -> Vec<(String, Psk)> {
+        let devices = self.0.borrow();
+        let with_key = |(name, enrolled): (&String, &Rc<Enrolled>)| {
+            let wanted = enrolled.device.security == Security::Psk;
+            Some((name.clone(), enrolled.psk.clone().filter(|_| wanted)?))
+        };
+        devices.iter().filter_map(with_key).collect()
+    }
+}
+
+/// The configuration wins over an enrolment of the same name.
+fn configured(config: &Config, alarms: &mut Vec<Alarm>) -> Vec<Enrolled> {
+    let load = |device: &Device| {
+        let name = device.psk_credential.as_deref()?;
+        match credentials::load_psk(config, name) {
+            Ok(psk) => Some(psk),
+            Err(error) => {
+                alarms.push(Alarm(format!("device {}: {error}", device.name)));
+                None
+            }
+        }
+    };
+    let psks: Vec<_> = config.devices.iter().map(load).collect();
+    let devices = config.devices.iter().cloned().zip(psks);
+    devices.map(|(device, psk)| Enrolled { device, psk }).collect()
+}
+
+/// Names of everybody who is or was enrolled, so that a lost database can be built anew.
+pub fn names(config: &Config) -> Vec<String> {
+    Registry::load(config).0.names()
+}
+
+/// Enrols a device with a new key; refuses one that is enrolled already.
+pub fn add(config: &Config, device: Device) -> Result<(Device, Psk), Error> {
+    device.check().map_err(Error::Usage)?;
+    if config.device(&device.name).is_some() {
+        let reason = format!("device {:?} is in the configuration already", device.name);
+        return Err(Error::Usage(reason));
+    }
+    let psk = enrol::add(config, &device, &setup::identity(config)?)?;
+    Ok((device, psk))
+}

@@ -1,0 +1,166 @@
+//! A device's digital twin: what is known of it, derived from its part of the log.
+//!
+//! Guarantees: nothing is kept besides the log and the commands, so the twin can't contradict them; the work is bounded.
+//! Does not: ask the device.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sluicegate_notary::entry::{Body, Entry};
+
+use super::{
+    Enrolled,
+    contacts::{Contact, Transport},
+    record::{self, Record},
+};
+use crate::{
+    Error,
+    config::{Device, Security},
+    desk::Desk,
+    senml,
+    store::{commands::StoredCommand, recent::Recent},
+};
+
+/// Newest leaves of the device that are looked at.
+const DEPTH: u32 = 500;
+
+/// Most gaps, notes and commands that are told.
+const TOLD: usize = 10;
+
+/// What is known of a device. Times are wall-clock milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twin {
+    /// Its name.
+    pub device: String,
+    /// It is enrolled now.
+    pub enrolled: bool,
+    /// Its retention class.
+    pub class: Option<String>,
+    /// How it proves over CoAP who it is: `psk` or `none`.
+    pub security: Option<String>,
+    /// Its newest sign of life since the gateway's start, and how it came.
+    pub contact: Option<(u64, String)>,
+    /// When its newest leaf was logged.
+    pub newest_ms: Option<u64>,
+    /// Its highest sequence number.
+    pub highest_seq: Option<u64>,
+    /// Sequence numbers that never came, as first and last, newest first.
+    pub gaps: Vec<(u64, u64)>,
+    /// The newest state of each of its resources.
+    pub state: BTreeMap<String, State>,
+    /// The newest notes, newest first.
+    pub notes: Vec<(u64, String)>,
+    /// The newest commands, newest first.
+    pub commands: Vec<Told>,
+}
+
+/// The newest state of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// As text.
+    pub value: String,
+    /// Its unit, if it is a measurement.
+    pub unit: Option<String>,
+    /// When it was logged.
+    pub since_ms: u64,
+    /// Index of its leaf.
+    pub index: u64,
+}
+
+/// A command as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: u64,
+    /// The resource that is written.
+    pub resource: String,
+    /// What is written.
+    pub value: String,
+    /// When it was made.
+    pub made_ms: u64,
+    /// `waiting`, `done: …` or `failed: …`.
+    pub state: String,
+}
+
+impl Twin {
+    /// With what the running gateway knows besides the log.
+    #[must_use]
+    pub fn with(self, enrolled: Option<&Enrolled>, contact: Option<Contact>) -> Self {
+        let device = enrolled.map(|enrolled| &enrolled.device);
+        let security = |device: &Device| match device.security {
+            Security::None => "none".to_owned(),
+            Security::Psk => "psk".to_owned(),
+        };
+        let transport = |contact: Contact| match contact.transport {
+            Transport::Coap => "CoAP".to_owned(),
+            Transport::Mqtt => "MQTT".to_owned(),
+        };
+        Self {
+            enrolled: device.is_some(),
+            class: device.map(|device| device.class.clone()),
+            security: device.map(security),
+            contact: contact.map(|contact| (contact.wall_ms, transport(contact))),
+            ..self
+        }
+    }
+}
+
+/// Derives what is known of a device.
+pub fn derive(desk: &Desk, device: &str) -> Result<Twin, Error> {
+    let store = desk.recorder.store();
+    let recent = store.recent(device, DEPTH)?;
+    let mut twin = Twin {
+        device: device.to_owned(),
+        highest_seq: store.newest_seq(device)?,
+        gaps: store.gaps(device, TOLD)?,
+        commands: store.commands_of(device, 10)?.into_iter().map(told).collect(),
+        ..Twin::default()
+    };
+    let mut earlier = BTreeMap::new();
+    for row in recent {
+        let files = match row.log == desk.recorder.open_log().number {
+            true => Some(desk.recorder.files()),
+            false => {
+                let open = || desk.recorder.earlier_files(row.log).ok();
+                earlier.entry(row.log).or_insert_with(open).as_ref()
+            }
+        };
+        let entry = files.and_then(|files| files.entry(row.index).ok());
+        if let Some(Ok(entry)) = entry.map(|bytes| Entry::decode(&bytes)) {
+            learn(&mut twin, &entry, &row);
+        }
+    }
+    Ok(twin)
+}
+
+/// Newest rows come first, so the first word on a resource stays.
+fn learn(twin: &mut Twin, entry: &Entry, row: &Recent) {
+    let Entry { time, body: Body::Reading(reading) } = entry else { return };
+    twin.newest_ms = twin.newest_ms.max(Some(time.ms));
+    let Some(payload) = &row.payload else { return };
+    let state = |value: String, unit| State { value, unit, since_ms: time.ms, index: row.index };
+    match Record::decode(reading.format, payload) {
+        Some(Record::Note(note)) if twin.notes.len() < TOLD => {
+            twin.notes.push((time.ms, note.text));
+        }
+        Some(Record::Observed(record::Observed { resource, value })) => {
+            twin.state.entry(resource).or_insert_with(|| state(value, None));
+        }
+        Some(_) => {}
+        None => {
+            for (name, value, unit) in senml::newest(reading.format, payload) {
+                twin.state.entry(name).or_insert_with(|| state(value, unit));
+            }
+        }
+    }
+}
+
+fn told(row: StoredCommand) -> Told {
+    let state = match row.ended {
+        None => "waiting".to_owned(),
+        Some((_, true, detail)) => format!("done: {detail}"),
+        Some((_, false, detail)) => format!("failed: {detail}"),
+    };
+    let record::Command { id, resource, value, .. } = row.command;
+    Told { id, resource, value, made_ms: row.made_ms, state }
+}

@@ -1,0 +1,77 @@
+//! The gateway's side towards the field: the parts that CoAP, MQTT and the local socket share, and their health.
+//!
+//! Guarantees: one registry, one intake, one list of commands for all transports. Does not: own a socket.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use crate::{
+    Error,
+    clock::Clock,
+    config::Config,
+    devices::{Registry, commands::Commands, contacts::Contacts},
+    intake::Intake,
+    keeper::Keeper,
+};
+
+/// What all transports share.
+#[derive(Clone)]
+pub struct Field {
+    /// Who is enrolled.
+    pub registry: Registry,
+    /// Who spoke when.
+    pub contacts: Contacts,
+    /// The way into the log.
+    pub intake: Intake,
+    /// What devices are told to do.
+    pub commands: Commands,
+    /// Which transports work.
+    pub health: FieldHealth,
+    /// The store.
+    pub keeper: Keeper,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// One line for each transport, by its name; clones share it.
+#[derive(Clone, Default)]
+pub struct FieldHealth(Rc<RefCell<BTreeMap<&'static str, String>>>);
+
+impl FieldHealth {
+    /// How a transport is.
+    pub fn set(&self, transport: &'static str, text: String) {
+        self.0.borrow_mut().insert(transport, text);
+    }
+
+    /// Lines such as `mqtt: connected to 127.0.0.1:1883`.
+    pub fn told(&self) -> Vec<String> {
+        self.0.borrow().iter().map(|(name, text)| format!("{name}: {text}")).collect()
+    }
+}
+
+impl Field {
+    /// Goes on with what the store holds.
+    pub async fn open(config: &Config, keeper: &Keeper, clock: Clock) -> Result<Self, Error> {
+        let (registry, alarms) = Registry::load(config);
+        for alarm in alarms {
+            keeper.call(move |desk, _| desk.alarm(alarm)).await;
+        }
+        let contacts = Contacts::default();
+        let (max_payload, keeper) = (config.log.max_payload, keeper.clone());
+        let parts = (keeper.clone(), registry.clone(), contacts.clone());
+        let intake = Intake::new(parts.0, parts.1, parts.2, clock, max_payload);
+        let parts = (keeper.clone(), registry.clone(), contacts.clone());
+        let commands = Commands::load(parts.0, parts.1, parts.2, clock).await?;
+        let health = FieldHealth::default();
+        Ok(Self { registry, contacts, intake, commands, health, keeper, clock })
+    }
+
+    /// Takes the devices of a changed configuration.
+    pub async fn reload(&self, config: &Config) {
+        for alarm in self.registry.reload(config) {
+            self.keeper.call(move |desk, _| desk.alarm(alarm)).await;
+        }
+        let registry = self.registry.clone();
+        self.contacts.retain(|device| registry.get(device).is_some());
+        self.intake.retain();
+    }
+}

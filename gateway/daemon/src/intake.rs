@@ -1,0 +1,194 @@
+//! The intake: the one way of a reading into the log, for CoAP, MQTT and the local socket.
+//!
+//! Guarantees: what is refused here costs its sender only, is named with a CoAP code and a reason, and touches neither log
+//! nor store (I7); what is accepted is durable and logged before the answer (I1, I4). Does not: find out who the device is;
+//! the transports do, before they call.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use sluicegate_notary::log::{Acknowledgement, Submission};
+
+use crate::{
+    clock::Clock,
+    devices::{
+        Registry,
+        contacts::{Contact, Contacts, Transport},
+    },
+    keeper::{Keeper, Refusal},
+    senml,
+};
+
+/// A CoAP response code (RFC 7252 §12.1.2); MQTT and the socket say it as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// 4.00
+    BadRequest,
+    /// 4.01
+    Unauthorized,
+    /// 4.09 (RFC 8132): the sequence number holds another payload.
+    Conflict,
+    /// 4.13
+    TooLarge,
+    /// 4.15
+    UnsupportedFormat,
+    /// 4.29 (RFC 8516)
+    TooManyRequests,
+    /// 5.03
+    Unavailable,
+}
+
+impl Code {
+    /// As in `4.01`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::BadRequest => "4.00",
+            Self::Unauthorized => "4.01",
+            Self::Conflict => "4.09",
+            Self::TooLarge => "4.13",
+            Self::UnsupportedFormat => "4.15",
+            Self::TooManyRequests => "4.29",
+            Self::Unavailable => "5.03",
+        }
+    }
+}
+
+/// Why a reading was not logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The rule.
+    pub code: Code,
+    /// For a person.
+    pub reason: String,
+    /// The device may send the same reading again after so many seconds; never if absent.
+    pub retry_after_s: Option<u32>,
+}
+
+/// A reading as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The device, as its transport proved it.
+    pub device: String,
+    /// The device's own counter.
+    pub seq: Option<u64>,
+    /// CoAP content format.
+    pub format: u16,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Takes readings; clones share everything.
+#[derive(Clone)]
+pub struct Intake {
+    keeper: Keeper,
+    registry: Registry,
+    contacts: Contacts,
+    clock: Clock,
+    max_payload: usize,
+    buckets: Rc<RefCell<BTreeMap<String, Bucket>>>,
+}
+
+/// A device's allowance.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    /// Thousandths of readings that may come now.
+    tokens: u64,
+    filled_ms: u64,
+}
+
+/// Seconds' worth of readings that may come at once, as after an outage.
+const BURST_S: u64 = 10;
+
+impl Intake {
+    /// For these devices.
+    pub fn new(
+        keeper: Keeper,
+        registry: Registry,
+        contacts: Contacts,
+        clock: Clock,
+        max_payload: usize,
+    ) -> Self {
+        Self { keeper, registry, contacts, clock, max_payload, buckets: Rc::default() }
+    }
+
+    /// Logs a reading of a device that came over `transport`; from the local socket if there is none, which has no rate.
+    pub async fn take(
+        &self,
+        arrival: Arrival,
+        transport: Option<Transport>,
+    ) -> Result<Acknowledgement, Rejection> {
+        let Some(enrolled) = self.registry.get(&arrival.device) else {
+            let reason = format!("no device {:?} is enrolled", arrival.device);
+            return Err(never(Code::Unauthorized, reason));
+        };
+        if let Some(transport) = transport {
+            self.note_contact(&arrival.device, transport);
+            self.spend(&arrival.device, enrolled.device.readings_per_second)?;
+        }
+        let (found, limit) = (arrival.payload.len(), self.max_payload);
+        if found > limit {
+            let reason = format!("the payload has {found} bytes, {limit} are allowed");
+            return Err(never(Code::TooLarge, reason));
+        }
+        senml::check(arrival.format, &arrival.payload)?;
+        let Arrival { device, seq, format, payload } = arrival;
+        let class = enrolled.device.class.clone();
+        let submission = Submission { ticket: 0, device, class, seq, format, payload };
+        self.keeper.submit(submission).await.map_err(Rejection::from)
+    }
+
+    /// A device spoke.
+    pub fn note_contact(&self, device: &str, transport: Transport) {
+        let now = self.clock.now();
+        let contact = Contact { transport, wall_ms: now.wall.ms, monotonic_ms: now.monotonic_ms };
+        self.contacts.seen(device, contact);
+    }
+
+    /// Forgets the allowances of devices that are gone.
+    pub fn retain(&self) {
+        self.buckets.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
+    }
+
+    fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
+        let now_ms = self.clock.now().monotonic_ms;
+        let rate = u64::from(per_second);
+        let full = rate.saturating_mul(BURST_S * 1_000);
+        let mut buckets = self.buckets.borrow_mut();
+        let bucket =
+            buckets.entry(device.to_owned()).or_insert(Bucket { tokens: full, filled_ms: now_ms });
+        // A thousandth of a reading for each millisecond and each reading a second.
+        let earned = now_ms.saturating_sub(bucket.filled_ms).saturating_mul(rate);
+        bucket.tokens = bucket.tokens.saturating_add(earned).min(full);
+        bucket.filled_ms = now_ms;
+        match bucket.tokens.checked_sub(1_000) {
+            Some(left) => bucket.tokens = left,
+            None => return Err(too_fast(per_second)),
+        }
+        Ok(())
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        use sluicegate_notary::Error::{SequenceReused, TooLong};
+        let reason = refusal.to_string();
+        match refusal {
+            Refusal::Busy | Refusal::Rule(sluicegate_notary::Error::Busy { .. }) => {
+                Self { code: Code::Unavailable, reason, retry_after_s: Some(2) }
+            }
+            Refusal::Store => Self { code: Code::Unavailable, reason, retry_after_s: Some(5) },
+            Refusal::Rule(SequenceReused { .. }) => never(Code::Conflict, reason),
+            Refusal::Rule(TooLong { .. }) => never(Code::TooLarge, reason),
+            Refusal::Rule(_) => never(Code::BadRequest, reason),
+        }
+    }
+}
+
+fn too_fast(per_second: u32) -> Rejection {
+    let reason = format!("more than {per_second} readings a second");
+    Rejection { code: Code::TooManyRequests, reason, retry_after_s: Some(2) }
+}
+
+/// The same bytes will be refused again.
+pub(crate) const fn never(code: Code, reason: String) -> Rejection {
+    Rejection { code, reason, retry_after_s: None }
+}
