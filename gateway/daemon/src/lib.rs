@@ -6,6 +6,7 @@
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
 //!   [`socket`] (local programs), [`gateway`] (wiring)
+//! - the field: [`net`] (datagrams, DTLS sessions)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
@@ -22,6 +23,7 @@ pub mod files;
 pub mod gateway;
 pub mod identity;
 pub mod keeper;
+pub mod net;
 pub mod prove;
 pub mod recorder;
 pub mod report;
