@@ -275,6 +275,7 @@ fn file_name(question: &Question) -> PathBuf {
         Which::All => "all".to_owned(),
         Which::Day(day) => format!("day-{day}"),
         Which::Range(from, to) => format!("{from}-{to}"),
+        Which::Index(index) => format!("leaf-{index}"),
         Which::Seq(seq) => seq.to_string(),
     };
     let suffix = match question.form {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error,
     config::Config,
-    devices::{PSK_LEN, Psk},
+    net::psk::{KEY_BYTES, Psk},
 };
 
 /// Bytes of a secret.
@@ -35,11 +35,11 @@ pub fn load(config: &Config, name: &str) -> Result<Secret, Error> {
 pub fn load_psk(config: &Config, name: &str) -> Result<Psk, Error> {
     let (file, text) = read(config, name)?;
     let digits = text.trim_ascii();
-    let whole = digits.len() == 2 * PSK_LEN && digits.bytes().all(|c| c.is_ascii_hexdigit());
+    let whole = digits.len() == 2 * KEY_BYTES && digits.bytes().all(|c| c.is_ascii_hexdigit());
     let psk = u128::from_str_radix(digits, 16).ok().filter(|_| whole);
     let reason = format!("{} is not 32 hexadecimal digits", file.display());
     let wrong = || Error::Credential { name: name.to_owned(), reason };
-    psk.map(|psk| Psk(Zeroizing::new(psk.to_be_bytes()))).ok_or_else(wrong)
+    psk.map(|psk| Psk::new(psk.to_be_bytes())).ok_or_else(wrong)
 }
 
 fn read(config: &Config, name: &str) -> Result<(PathBuf, Zeroizing<String>), Error> {

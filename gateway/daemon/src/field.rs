@@ -4,11 +4,13 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use tokio::sync::watch;
+
 use crate::{
     Error,
     clock::Clock,
     config::Config,
-    devices::{Registry, commands::Commands, contacts::Contacts},
+    devices::{Registry, changes::Changes, commands::Commands, contacts::Contacts},
     intake::Intake,
     keeper::Keeper,
 };
@@ -24,6 +26,10 @@ pub struct Field {
     pub intake: Intake,
     /// What devices are told to do.
     pub commands: Commands,
+    /// Who observes what.
+    pub changes: Changes,
+    /// Counts reloads of the registry.
+    pub reloaded: Rc<watch::Sender<u64>>,
     /// Which transports work.
     pub health: FieldHealth,
     /// The store.
@@ -58,11 +64,22 @@ impl Field {
         let contacts = Contacts::default();
         let (max_payload, keeper) = (config.log.max_payload, keeper.clone());
         let parts = (keeper.clone(), registry.clone(), contacts.clone());
-        let intake = Intake::new(parts.0, parts.1, parts.2, clock, max_payload);
+        let changes = Changes::default();
+        let intake =
+            Intake::new(parts.0, parts.1, parts.2, changes.clone(), clock, max_payload);
         let parts = (keeper.clone(), registry.clone(), contacts.clone());
         let commands = Commands::load(parts.0, parts.1, parts.2, clock).await?;
-        let health = FieldHealth::default();
-        Ok(Self { registry, contacts, intake, commands, health, keeper, clock })
+        Ok(Self {
+            registry,
+            contacts,
+            intake,
+            commands,
+            changes,
+            reloaded: Rc::new(watch::channel(0).0),
+            health: FieldHealth::default(),
+            keeper,
+            clock,
+        })
     }
 
     /// Takes the devices of a changed configuration.
@@ -73,5 +90,6 @@ impl Field {
         let registry = self.registry.clone();
         self.contacts.retain(|device| registry.get(device).is_some());
         self.intake.retain();
+        self.reloaded.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

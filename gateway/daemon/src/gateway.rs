@@ -9,7 +9,7 @@ use std::{future::Future, path::Path, path::PathBuf, sync::Arc, time::Duration};
 use sluicegate_embedded::{owner::drive, server};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{mpsc, watch},
     task::LocalSet,
     time::timeout,
 };
@@ -18,6 +18,7 @@ use crate::{
     Error,
     anchorer::{Anchorer, Reach},
     clock::Clock,
+    coap,
     config::Config,
     devices::commands::Deliverers,
     field::Field,
@@ -94,9 +95,16 @@ pub fn run_ledger(file: &Path) -> Result<(), Error> {
 
 /// Everything that talks to devices.
 async fn serve_field(config: &Config, field: &Field) -> Result<impl Future<Output = ()>, Error> {
-    let deliverers = Deliverers::default();
-    let commands = field.commands.clone();
-    Ok(async move { commands.run(deliverers).await })
+    let (to_coap, coap_inbox) = mpsc::channel(64);
+    let server = coap::Server::open(&config.coap, field, config.log.max_payload)?;
+    let deliverers = Deliverers { coap: Some(to_coap), ..Deliverers::default() };
+    let (commands, settings) = (field.commands.clone(), config.coap.clone());
+    Ok(async move {
+        tokio::select! {
+            () = commands.run(deliverers) => {}
+            () = server.run(settings, coap_inbox) => {}
+        }
+    })
 }
 
 /// Takes the devices of the configuration again at every SIGHUP; a broken one changes nothing.

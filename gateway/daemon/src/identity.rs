@@ -13,7 +13,7 @@ use sluicegate_protocol::{
 };
 use zeroize::Zeroizing;
 
-use crate::devices::{PSK_LEN, Psk};
+use crate::net::psk::{KEY_BYTES, Psk};
 
 /// Key material of one gateway's log.
 #[derive(Clone)]
@@ -66,9 +66,9 @@ impl Identity {
     pub fn psk(&self, device: &str, nonce: &[u8; 32]) -> Psk {
         let label: [&[u8]; 4] = [b"sluicegate/psk/v1\0", device.as_bytes(), b"\0", nonce];
         let derived = derive(&self.secret, &label);
-        let mut psk = Zeroizing::new([0; PSK_LEN]);
-        psk.copy_from_slice(&derived[..PSK_LEN]);
-        Psk(psk)
+        let mut psk = Zeroizing::new([0; KEY_BYTES]);
+        psk.copy_from_slice(&derived[..KEY_BYTES]);
+        Psk::new(*psk)
     }
 
     /// The key of a device's day in the log of this origin, from its stored half.

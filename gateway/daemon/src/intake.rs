@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     devices::{
         Registry,
+        changes::Changes,
         contacts::{Contact, Contacts, Transport},
     },
     keeper::{Keeper, Refusal},
@@ -82,6 +83,7 @@ pub struct Intake {
     keeper: Keeper,
     registry: Registry,
     contacts: Contacts,
+    changes: Changes,
     clock: Clock,
     max_payload: usize,
     buckets: Rc<RefCell<BTreeMap<String, Bucket>>>,
@@ -104,10 +106,12 @@ impl Intake {
         keeper: Keeper,
         registry: Registry,
         contacts: Contacts,
+        changes: Changes,
         clock: Clock,
         max_payload: usize,
     ) -> Self {
-        Self { keeper, registry, contacts, clock, max_payload, buckets: Rc::default() }
+        let buckets = Rc::default();
+        Self { keeper, registry, contacts, changes, clock, max_payload, buckets }
     }
 
     /// Logs a reading of a device that came over `transport`; from the local socket if there is none, which has no rate.
@@ -132,8 +136,17 @@ impl Intake {
         senml::check(arrival.format, &arrival.payload)?;
         let Arrival { device, seq, format, payload } = arrival;
         let class = enrolled.device.class.clone();
+        let news = match self.changes.is_observed(&device) {
+            true => senml::newest(format, &payload),
+            false => Vec::new(),
+        };
+        let name = device.clone();
         let submission = Submission { ticket: 0, device, class, seq, format, payload };
-        self.keeper.submit(submission).await.map_err(Rejection::from)
+        let found = self.keeper.submit(submission).await?;
+        if !found.repeated {
+            news.iter().for_each(|(what, value, _)| self.changes.tell(&name, what, value));
+        }
+        Ok(found)
     }
 
     /// A device spoke.

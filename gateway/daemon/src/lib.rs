@@ -6,13 +6,14 @@
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
 //!   [`socket`] (local programs), [`gateway`] (wiring)
-//! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`]
-//! - the field: [`net`] (datagrams, DTLS sessions)
+//! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`net`] (datagrams,
+//!   DTLS sessions), [`coap`]
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
 pub mod cli;
 pub mod clock;
+pub mod coap;
 pub mod config;
 pub mod credentials;
 pub mod desk;

@@ -52,6 +52,8 @@ pub enum Which {
     All,
     /// Those of a UTC day, with its summary.
     Day(u32),
+    /// The one at this index, of the newest log that has one of the device there.
+    Index(u64),
     /// Those logged from the first time to before the second, in wall-clock milliseconds.
     Range(u64, u64),
     /// The one with this sequence number.
@@ -271,6 +273,7 @@ fn select(
         Which::All => Selection::All,
         Which::Day(day) => Selection::Days(day, day),
         Which::Range(from, to) => Selection::Days(day_of(from), day_of(to)),
+        Which::Index(index) => Selection::Index(index),
         Which::Seq(seq) => Selection::Seq(seq),
     };
     let mut readings = recorder.store().select(log, &question.device, selection)?;

@@ -16,8 +16,9 @@ use super::{Configured, ask, refused};
 use crate::{
     Error,
     config::{Config, Device, Duration, Security},
-    devices::{self, Psk, enrol, twin::Twin},
+    devices::{self, enrol, twin::Twin},
     gateway,
+    net::psk::Psk,
     wire::{Act, Acted, Note, Request, Response},
 };
 
@@ -136,7 +137,7 @@ fn add(arguments: Add) -> Result<(), Error> {
 }
 
 fn print_enrolment(device: &Device, psk: &Psk, qr: bool) -> Result<(), Error> {
-    let hex: String = psk.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = psk.expose().iter().map(|byte| format!("{byte:02x}")).collect();
     say!("endpoint name  {}", device.name);
     say!("PSK            {hex}");
     if qr {

@@ -14,12 +14,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sluicegate_protocol::Digest;
 
-use super::{Enrolled, Psk};
+use super::Enrolled;
 use crate::{
     Error,
     config::{Config, Device},
     credentials,
     identity::Identity,
+    net::psk::Psk,
     recorder::Alarm,
     setup,
 };

@@ -3,36 +3,23 @@
 //! Guarantees: one [`Registry`] answers for CoAP, MQTT and the local socket; a device whose key can't be read is known but
 //! can't connect over DTLS, and the administrator is told. Does not: talk to devices; [`crate::coap`] and [`crate::mqtt`] do.
 
+pub mod changes;
 pub mod commands;
 pub mod contacts;
 pub mod enrol;
 pub mod record;
 pub mod twin;
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc};
-
-use zeroize::Zeroizing;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use crate::{
     Error,
     config::{Config, Device, Security},
     credentials,
+    net::psk::{self, Identity, Psk},
     recorder::Alarm,
     setup,
 };
-
-/// Bytes of a PSK: what constrained DTLS stacks take.
-pub const PSK_LEN: usize = 16;
-
-/// A device's pre-shared key; it has no `Debug` (I8).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Psk(pub Zeroizing<[u8; PSK_LEN]>);
-
-impl fmt::Debug for Psk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Psk(…)")
-    }
-}
 
 /// An enrolled device.
 #[derive(Debug, Clone)]
@@ -84,13 +71,19 @@ impl Registry {
     }
 
     /// Identities and keys for DTLS.
-    pub fn psks(&self) -> Vec<(String, Psk)> {
+    pub fn psks(&self) -> psk::Enrolled {
         let devices = self.0.borrow();
         let with_key = |(name, enrolled): (&String, &Rc<Enrolled>)| {
             let wanted = enrolled.device.security == Security::Psk;
-            Some((name.clone(), enrolled.psk.clone().filter(|_| wanted)?))
+            Some((Identity::new(name)?, enrolled.psk.clone().filter(|_| wanted)?))
         };
         devices.iter().filter_map(with_key).collect()
+    }
+
+    /// Devices that need no key, by which the plain port has something to do.
+    pub fn without_security(&self) -> usize {
+        let devices = self.0.borrow();
+        devices.values().filter(|enrolled| enrolled.device.security == Security::None).count()
     }
 }
 

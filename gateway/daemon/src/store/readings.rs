@@ -33,6 +33,8 @@ pub enum Selection {
     All,
     /// Those of the UTC days from the first to the last.
     Days(u32, u32),
+    /// The one at this index.
+    Index(u64),
     /// The one with this sequence number.
     Seq(u64),
 }
@@ -177,12 +179,15 @@ impl Store {
         let (column, from, to) = match which {
             Selection::All => ("day", 0, i64::from(u32::MAX)),
             Selection::Days(from, to) => ("day", i64::from(from), i64::from(to)),
+            Selection::Index(index) => ("idx", signed(index), signed(index)),
             Selection::Seq(seq) => ("seq", signed(seq), signed(seq)),
         };
-        // Each column has an index behind the device. The plus keeps the planner from walking through the whole log.
+        // Days and sequence numbers have an index behind the device. The plus keeps the planner from walking through the
+        // whole log.
+        let log_column = if column == "idx" { "log" } else { "+log" };
         let sql = format!(
             "SELECT idx, day, class, seq, payload FROM reading
-             WHERE device = (SELECT id FROM device WHERE name = ?1) AND +log = ?2
+             WHERE device = (SELECT id FROM device WHERE name = ?1) AND {log_column} = ?2
                AND {column} BETWEEN ?3 AND ?4 ORDER BY idx"
         );
         let mut statement = self.db.prepare_cached(&sql)?;

@@ -1,0 +1,338 @@
+//! CoAP towards the devices: sockets, DTLS sessions and the endpoint in one task.
+//!
+//! Guarantees: the endpoint's and the sessions' effects are performed in order; a request's answer is sent when what it
+//! says is durable (I1); one datagram or device that fails costs nobody else (I7). Does not: decide what a request means;
+//! [`resources`] does, or how commands reach a device; [`outward`] does.
+
+mod observers;
+mod outward;
+mod places;
+mod resources;
+
+use std::{cell::RefCell, future::pending, rc::Rc, time::Duration};
+
+use sluicegate_coap::{Endpoint, Output, Response, Settings};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use zeroize::Zeroizing;
+
+use self::{observers::Observers, outward::Outward, places::Places, resources::Resources};
+use crate::{
+    Error,
+    config::Coap,
+    credentials,
+    devices::commands::{Answer, Order},
+    field::Field,
+    net::{
+        Datagram, Path,
+        dtls::{self, SessionId, Sessions},
+        udp::{Inbox, Udp},
+    },
+};
+
+/// A peer of the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Link {
+    /// A DTLS session.
+    Dtls(SessionId),
+    /// An address, which proves nothing.
+    Plain(Path),
+}
+
+/// What work outside of the task leads to.
+enum Done {
+    /// Answer a request.
+    Respond(sluicegate_coap::ExchangeId, Response),
+    /// Answer a request and any later change of the place to its observer.
+    Observe(sluicegate_coap::ExchangeId, sluicegate_coap::ObservationId, Response),
+}
+
+/// A command for a device, and where its answer goes.
+pub type Inbound = mpsc::Receiver<(Order, tokio::sync::oneshot::Sender<Answer>)>;
+
+/// The CoAP server.
+pub struct Server {
+    endpoint: Endpoint<Link>,
+    sessions: Sessions,
+    plain: Option<Udp>,
+    secure: Option<Udp>,
+    plain_outbox: Vec<Datagram>,
+    secure_outbox: Vec<Datagram>,
+    field: Field,
+    places: Rc<RefCell<Places>>,
+    resources: Resources,
+    outward: Outward,
+    observers: Observers,
+    done: mpsc::UnboundedReceiver<Done>,
+    start: Instant,
+}
+
+/// Bytes that a proof takes besides the payload.
+const PROOF_BYTES: usize = 64 << 10;
+
+/// How long a server without a socket waits before it tries to open it again.
+const REBIND: Duration = Duration::from_secs(10);
+
+impl Server {
+    /// Opens the sockets; one that can't be opened is told in the health and tried again.
+    pub fn open(config: &Coap, field: &Field, max_payload: usize) -> Result<Self, Error> {
+        let random = || {
+            let what = Error::storage("random bytes from the operating system");
+            let random = credentials::random();
+            random.map_err(|error| what(std::io::Error::other(error.to_string())))
+        };
+        let dtls = dtls::Settings {
+            half_open: config.max_handshakes,
+            established: config.max_sessions,
+            ..dtls::Settings::default()
+        };
+        let secret = Zeroizing::new(random()?);
+        let sessions = Sessions::new(dtls, field.registry.psks(), secret)?;
+        let (tell, done) = mpsc::unbounded_channel();
+        let places = Rc::new(RefCell::new(Places::new(field.registry.clone())));
+        let mut server = Self {
+            endpoint: Endpoint::new(settings(config, max_payload), random()?),
+            sessions,
+            plain: None,
+            secure: None,
+            plain_outbox: Vec::new(),
+            secure_outbox: Vec::new(),
+            resources: Resources::new(field.clone(), Rc::clone(&places), tell),
+            outward: Outward::new(field.clone()),
+            observers: Observers::new(field.changes.clone()),
+            field: field.clone(),
+            places,
+            done,
+            start: Instant::now(),
+        };
+        server.bind(config);
+        Ok(server)
+    }
+
+    /// Serves until it is dropped.
+    pub async fn run(mut self, config: Coap, mut orders: Inbound) {
+        let (mut plain_inbox, mut secure_inbox) = (Inbox::new(), Inbox::new());
+        let mut rebind = tokio::time::interval(REBIND);
+        let changes = self.field.changes.clone();
+        let mut enrolments = self.field.reloaded.subscribe();
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                () = receive(self.plain.as_ref(), &mut plain_inbox) => self.take_plain(&plain_inbox),
+                () = receive(self.secure.as_ref(), &mut secure_inbox) => {
+                    self.take_secure(&secure_inbox);
+                }
+                Some(done) = self.done.recv() => self.finish(done),
+                Some((order, reply)) = orders.recv() => self.send_order(order, reply),
+                news = changes.next() => {
+                    let now = self.now();
+                    self.observers.notify(&mut self.endpoint, now, &news);
+                }
+                () = wait_until(wake) => self.handle_timeout(),
+                Ok(()) = enrolments.changed() => self.enrol(),
+                _ = rebind.tick() => self.bind(&config),
+            }
+            self.drain_done();
+            self.perform();
+            self.flush().await;
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Opens what is configured and not open.
+    fn bind(&mut self, config: &Coap) {
+        let sockets = [
+            ("coap", config.listen.first(), &mut self.plain),
+            ("coaps", config.listen_dtls.first(), &mut self.secure),
+        ];
+        for (name, address, socket) in sockets {
+            let (None, Some(address)) = (&socket, address) else { continue };
+            match Udp::bind(*address) {
+                Ok(bound) => {
+                    let address = bound.local_address();
+                    tracing::info!(%address, "{name} is served");
+                    let open = self.field.registry.without_security();
+                    let lab = match (name, open) {
+                        ("coap", 1..) => format!("; {open} devices have NO SECURITY"),
+                        _ => String::new(),
+                    };
+                    self.field.health.set(name, format!("served at {address}{lab}"));
+                    *socket = Some(bound);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "{name} can't be served");
+                    self.field.health.set(name, format!("NOT served: {error}"));
+                }
+            }
+        }
+    }
+
+    fn take_plain(&mut self, inbox: &Inbox) {
+        let now = self.now();
+        for received in inbox.datagrams().filter(|received| !received.truncated) {
+            self.endpoint.receive(now, Link::Plain(received.path), false, received.bytes);
+        }
+    }
+
+    fn take_secure(&mut self, inbox: &Inbox) {
+        let now = Instant::now().into_std();
+        for received in inbox.datagrams().filter(|received| !received.truncated) {
+            self.sessions.receive(now, received.path, received.bytes);
+            self.perform_sessions();
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.now();
+        self.endpoint.handle_timeout(now);
+        self.sessions.handle_timeout(Instant::now().into_std());
+        self.resources.handle_timeout(now);
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let endpoint = self.endpoint.next_timeout();
+        let directory = self.resources.next_timeout();
+        let own = endpoint.into_iter().chain(directory).min();
+        let own = own.map(|ms| self.start + Duration::from_millis(ms));
+        let sessions = self.sessions.next_timeout().map(Instant::from_std);
+        own.into_iter().chain(sessions).min()
+    }
+
+    /// Takes the keys of a changed registry.
+    fn enrol(&mut self) {
+        self.sessions.enrol(Instant::now().into_std(), self.field.registry.psks());
+        self.places.borrow_mut().retain();
+    }
+
+    fn finish(&mut self, done: Done) {
+        let now = self.now();
+        match done {
+            Done::Respond(exchange, response) => self.endpoint.respond(now, exchange, response),
+            Done::Observe(exchange, observation, response) => {
+                self.observers.confirm(observation, response.code.is_success());
+                self.endpoint.respond(now, exchange, response);
+            }
+        }
+    }
+
+    /// Everything that is done already goes out with the same batch.
+    fn drain_done(&mut self) {
+        while let Ok(done) = self.done.try_recv() {
+            self.finish(done);
+        }
+    }
+
+    /// Performs the effects of endpoint and sessions until there are none.
+    fn perform(&mut self) {
+        self.perform_sessions();
+        let now = self.now();
+        while let Some(output) = self.endpoint.poll() {
+            match output {
+                Output::Send { peer, datagram } => self.send(peer, datagram),
+                Output::Request { exchange, peer, request, observe } => {
+                    let place = self.resources.take(now, exchange, peer, request, observe);
+                    if let (Some(observation), Some(place)) = (observe, place) {
+                        self.observers.begin(observation, place);
+                    }
+                }
+                Output::Response { id, result } => {
+                    let fetched = self.outward.response(id, result);
+                    if let Some((registration, links)) = fetched {
+                        self.resources.complete(now, registration, &links);
+                    }
+                }
+                Output::Notification { id, response } => self.outward.notification(id, &response),
+                Output::ObservationEnded { observation } => self.observers.end(observation),
+            }
+            self.follow_up(now);
+        }
+        self.perform_sessions();
+    }
+
+    /// What a registration leads to: links to fetch, resources to observe.
+    fn follow_up(&mut self, now: u64) {
+        let wishes = self.resources.take_wishes().into_iter();
+        for wish in wishes.chain(self.outward.take_wishes()) {
+            self.outward.wish(now, &mut self.endpoint, wish);
+        }
+    }
+
+    fn perform_sessions(&mut self) {
+        let now = self.now();
+        while let Some(output) = self.sessions.poll_output() {
+            match output {
+                dtls::Output::Send(datagram) => self.secure_outbox.push(datagram),
+                dtls::Output::Opened { session, identity, path } => {
+                    self.places.borrow_mut().opened(session, &identity, path);
+                    tracing::debug!(device = %identity, "session opened");
+                }
+                dtls::Output::Data { session, plaintext } => {
+                    self.endpoint.receive(now, Link::Dtls(session), true, &plaintext);
+                }
+                dtls::Output::Closed { session, .. } => {
+                    self.places.borrow_mut().closed(session);
+                    self.endpoint.forget(Link::Dtls(session));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, peer: Link, datagram: Vec<u8>) {
+        match peer {
+            Link::Plain(path) => self.plain_outbox.push(Datagram { path, bytes: datagram }),
+            Link::Dtls(session) => {
+                self.sessions.send(Instant::now().into_std(), session, &datagram);
+                self.perform_sessions();
+            }
+        }
+    }
+
+    fn send_order(&mut self, order: Order, reply: tokio::sync::oneshot::Sender<Answer>) {
+        let now = self.now();
+        let link = self.places.borrow().link_of(&order.device);
+        self.outward.order(now, &mut self.endpoint, link, order, reply);
+    }
+
+    async fn flush(&mut self) {
+        if let Some(socket) = self.plain.as_ref().filter(|_| !self.plain_outbox.is_empty()) {
+            socket.send(&mut self.plain_outbox).await;
+        }
+        if let Some(socket) = self.secure.as_ref().filter(|_| !self.secure_outbox.is_empty()) {
+            socket.send(&mut self.secure_outbox).await;
+        }
+        self.plain_outbox.clear();
+        self.secure_outbox.clear();
+    }
+}
+
+async fn receive(socket: Option<&Udp>, inbox: &mut Inbox) {
+    match socket {
+        Some(socket) => socket.receive(inbox).await,
+        None => pending().await,
+    }
+}
+
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+fn settings(config: &Coap, max_payload: usize) -> Settings {
+    Settings {
+        body: max_payload.saturating_add(PROOF_BYTES),
+        bytes: config.max_transfer_memory,
+        peers: config.max_peers,
+        rate: config.requests_per_second,
+        burst: config.request_burst,
+        // A reading changes the log, and its answer is shorter than it: an address that is not the sender's gains nothing.
+        echo_for_changes: false,
+        ..Settings::default()
+    }
+}

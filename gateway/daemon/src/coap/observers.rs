@@ -1,0 +1,58 @@
+//! Devices that observe the state of devices at `/devices/<ep>/<resource>` (RFC 7641).
+//!
+//! Guarantees: bounded by the endpoint's observations; a place is watched as long as somebody observes it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sluicegate_coap::{Endpoint, ObservationId, Response, format};
+
+use super::Link;
+use crate::devices::changes::{Changes, Place};
+
+/// Who observes which place.
+pub(super) struct Observers {
+    changes: Changes,
+    places: HashMap<ObservationId, Place>,
+}
+
+impl Observers {
+    pub(super) fn new(changes: Changes) -> Self {
+        Self { changes, places: HashMap::new() }
+    }
+
+    /// An observation was asked for; it counts from now on, so that no change is missed.
+    pub(super) fn begin(&mut self, observation: ObservationId, place: Place) {
+        self.changes.observe(place.clone());
+        if let Some(earlier) = self.places.insert(observation, place) {
+            self.changes.leave(&earlier);
+        }
+    }
+
+    /// The answer is known: without success there is no observation.
+    pub(super) fn confirm(&mut self, observation: ObservationId, success: bool) {
+        if !success {
+            self.end(observation);
+        }
+    }
+
+    pub(super) fn end(&mut self, observation: ObservationId) {
+        if let Some(place) = self.places.remove(&observation) {
+            self.changes.leave(&place);
+        }
+    }
+
+    /// Tells everybody who observes a place that changed.
+    pub(super) fn notify(
+        &self,
+        endpoint: &mut Endpoint<Link>,
+        now: u64,
+        news: &BTreeMap<Place, String>,
+    ) {
+        for (observation, place) in &self.places {
+            if let Some(value) = news.get(place) {
+                let state = Response::content(format::TEXT, value.as_bytes());
+                endpoint.notify(now, *observation, state);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Changes of devices' states, for those who observe them.
+//!
+//! Guarantees: memory is bounded by what is observed; a newer state replaces one that was not told yet; nothing is kept for
+//! a device that nobody observes. Does not: hold states; the log does.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use tokio::sync::Notify;
+
+/// A device's resource.
+pub type Place = (String, String);
+
+#[derive(Default)]
+struct Inner {
+    /// How many observe each place.
+    observed: RefCell<BTreeMap<Place, usize>>,
+    /// New states that were not told yet.
+    news: RefCell<BTreeMap<Place, String>>,
+    woken: Notify,
+}
+
+/// Who observes what; clones share it.
+#[derive(Clone, Default)]
+pub struct Changes(Rc<Inner>);
+
+impl Changes {
+    /// One more observes a place.
+    pub fn observe(&self, place: Place) {
+        *self.0.observed.borrow_mut().entry(place).or_default() += 1;
+    }
+
+    /// One less observes a place.
+    pub fn leave(&self, place: &Place) {
+        let mut observed = self.0.observed.borrow_mut();
+        let left = observed.get_mut(place).map(|count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == Some(0) {
+            observed.remove(place);
+            self.0.news.borrow_mut().remove(place);
+        }
+    }
+
+    /// Whether anybody observes a resource of this device.
+    pub fn is_observed(&self, device: &str) -> bool {
+        let observed = self.0.observed.borrow();
+        let mut from = observed.range((device.to_owned(), String::new())..);
+        from.next().is_some_and(|((name, _), _)| name == device)
+    }
+
+    /// A resource has this state now.
+    pub fn tell(&self, device: &str, resource: &str, value: &str) {
+        let place = (device.to_owned(), resource.to_owned());
+        if self.0.observed.borrow().contains_key(&place) {
+            self.0.news.borrow_mut().insert(place, value.to_owned());
+            self.0.woken.notify_one();
+        }
+    }
+
+    /// What changed since the last call; waits for it. For one waiter.
+    pub async fn next(&self) -> BTreeMap<Place, String> {
+        loop {
+            let news = self.0.news.take();
+            if !news.is_empty() {
+                return news;
+            }
+            self.0.woken.notified().await;
+        }
+    }
+}
