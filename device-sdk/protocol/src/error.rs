@@ -1,6 +1,7 @@
 //! The one error type of this crate: which rule a foreign input broke.
 //!
-//! Every variant blames the input; nothing here fails for a reason of its own.
+//! Every variant blames the input, or a buffer that the caller made too small; nothing here fails
+//! for a reason of its own.
 
 /// The rule that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,4 +41,31 @@ pub enum Error {
     /// A signature line names this key, but the signature is wrong.
     #[error("the signature does not verify")]
     BadSignature,
+    /// A number that is none, or that is not exact in 64 bits.
+    #[error("{0}")]
+    Decimal(&'static str),
+    /// A SenML pack that is not an array of records, or holds no measurement (RFC 8428).
+    #[error("SenML pack: {0}")]
+    SenmlPack(&'static str),
+    /// A SenML record that breaks a rule of RFC 8428, or of JSON or CBOR.
+    #[error("record {record}: {rule}")]
+    SenmlRecord {
+        /// Its place in the pack, from 0.
+        record: usize,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A field of a SenML record that is not what RFC 8428 says.
+    #[error("record {record}, {field}: {rule}")]
+    SenmlField {
+        /// The record's place in the pack, from 0.
+        record: usize,
+        /// The label of the field, as in JSON.
+        field: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A message that does not fit into the buffer that is to take it.
+    #[error("the message does not fit into its buffer")]
+    BufferFull,
 }

@@ -1,13 +1,15 @@
 //! What devices, gateways and verifiers share, so that one of them can check another.
 //!
 //! Guarantees: `no_std`, no allocation, no input that panics; every decoder accepts exactly one encoding of a
-//! value. Does not: read clocks, files or sockets, draw random numbers, or know any ledger.
+//! value, except that of SenML, whose encodings are many. Does not: read clocks, files or sockets, draw random
+//! numbers, or know any ledger.
 //!
 //! - [`digest`]: SHA-256 and the [`Digest`] type
 //! - [`merkle`]: RFC 6962 hashes, the growing edge of a tree, inclusion and consistency
 //! - [`note`]: C2SP signed notes, verifier keys, witness cosignatures
 //! - [`checkpoint`]: C2SP tlog-checkpoint bodies and the digest that is anchored
 //! - [`commitment`]: salted commitments and pseudonyms that log entries carry
+//! - [`senml`]: readings, RFC 8428 in JSON and CBOR
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +22,7 @@ pub mod digest;
 mod error;
 pub mod merkle;
 pub mod note;
+pub mod senml;
 
 pub use checkpoint::Checkpoint;
 pub use digest::{Digest, sha256};
