@@ -44,6 +44,9 @@ pub enum Error {
     /// A number that is none, or that is not exact in 64 bits.
     #[error("{0}")]
     Decimal(&'static str),
+    /// A text that is not one object of strict JSON (RFC 8259).
+    #[error("JSON: {0}")]
+    Json(&'static str),
     /// A SenML pack that is not an array of records, or holds no measurement (RFC 8428).
     #[error("SenML pack: {0}")]
     SenmlPack(&'static str),

@@ -9,6 +9,7 @@
 //! - [`note`]: C2SP signed notes, verifier keys, witness cosignatures
 //! - [`checkpoint`]: C2SP tlog-checkpoint bodies and the digest that is anchored
 //! - [`commitment`]: salted commitments and pseudonyms that log entries carry
+//! - [`json`]: single objects of strict JSON
 //! - [`senml`]: readings, RFC 8428 in JSON and CBOR
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod commitment;
 pub mod digest;
 mod error;
+pub mod json;
 pub mod merkle;
 pub mod note;
 pub mod senml;

@@ -12,6 +12,7 @@ mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
+mod senml;
 
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
@@ -19,6 +20,7 @@ pub use embedded::{
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
 pub use notary::{bundle, entry, multi_inclusion, policy, tile_entries, tile_path, tlog_proof};
 pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
+pub use senml::senml;
 
 /// A target: whether its decoder accepts the bytes.
 pub type Target = fn(&[u8]) -> bool;
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("note", note),
     ("outbox_record", outbox_record),
     ("policy", policy),
+    ("senml", senml),
     ("tile_entries", tile_entries),
     ("tile_path", tile_path),
     ("tlog_proof", tlog_proof),

@@ -130,7 +130,7 @@ impl From<i32> for Decimal {
     }
 }
 
-/// As a JSON number: positional where that takes at most 19 digits, with an exponent otherwise.
+/// As a JSON number: positional with up to 19 places, with an exponent otherwise.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.mantissa.unsigned_abs();
@@ -175,7 +175,7 @@ impl Decimal {
 }
 
 /// A JSON number (RFC 8259 §6), cut into its parts.
-pub(super) struct Literal<'a> {
+pub(crate) struct Literal<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
@@ -185,7 +185,7 @@ pub(super) struct Literal<'a> {
 
 impl<'a> Literal<'a> {
     /// The parts, if `text` is a JSON number as a whole.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (digits, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -203,7 +203,7 @@ impl<'a> Literal<'a> {
     }
 
     /// The exact value; the exponent has to be marked by a lower-case `e` (RFC 8428 §5).
-    pub(super) fn decimal(&self) -> Result<Decimal, &'static str> {
+    pub(crate) fn decimal(&self) -> Result<Decimal, &'static str> {
         if self.upper_case {
             return Err("the exponent is not marked by a lower-case e");
         }

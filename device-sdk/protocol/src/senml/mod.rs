@@ -11,22 +11,23 @@
 
 mod cbor;
 mod decimal;
-mod json;
 mod label;
 mod resolve;
 #[cfg(test)]
 mod tests;
 mod text;
-// mod write;
+mod write;
 
 use core::iter::FusedIterator;
 
 pub use decimal::Decimal;
-use label::Key;
+pub(crate) use decimal::Literal;
+use label::{Key, Label};
 use resolve::{Base, Fields};
 pub use text::{Bytes, Chars, Data, Name, Text};
+pub use write::{NewRecord, Writer};
 
-use crate::Error;
+use crate::{Error, json};
 
 /// The newest version of SenML that is understood (RFC 8428 §4.4).
 pub const VERSION: u8 = 10;
@@ -35,7 +36,7 @@ pub const VERSION: u8 = 10;
 pub const FIRST_ABSOLUTE: Decimal = Decimal::new(1 << 28, 0);
 
 /// How deep a value that is not understood may nest.
-const MAX_DEPTH: u8 = 4;
+pub(crate) const MAX_DEPTH: u8 = 4;
 
 /// How many fields of one record may be unknown: each is compared with the others.
 const MAX_UNKNOWN: usize = 8;
@@ -223,21 +224,36 @@ impl<'a> Reader<'a> {
     fn open(format: Format, bytes: &'a [u8]) -> Result<Self, &'static str> {
         match format {
             Format::Cbor => cbor::Reader::open(bytes).map(Self::Cbor),
-            Format::Json => json::Reader::open(bytes).map(Self::Json),
+            Format::Json => {
+                json::Reader::open(bytes, '[')?.map(Self::Json).ok_or("not a JSON array")
+            }
         }
     }
 
     fn next_record(&mut self) -> Result<bool, &'static str> {
         match self {
             Self::Cbor(reader) => reader.next_record(),
-            Self::Json(reader) => reader.next_record(),
+            Self::Json(reader) => reader.next_object(),
         }
     }
 
     fn next_field(&mut self) -> Result<Option<(Key<'a>, Item<'a>)>, &'static str> {
         match self {
             Self::Cbor(reader) => reader.next_field(),
-            Self::Json(reader) => reader.next_field(),
+            Self::Json(reader) => Ok(reader.next_member()?.map(from_json)),
         }
     }
+}
+
+fn from_json<'a>((label, value): (Text<'a>, json::Value<'a>)) -> (Key<'a>, Item<'a>) {
+    let key = Label::from_name(label).map_or(Key::Text(label), Key::Known);
+    let item = match value {
+        json::Value::Bool(value) => Item::Bool(value),
+        json::Value::Number(text) => {
+            Item::Number(Literal::parse(text).ok_or("not a number").and_then(|n| n.decimal()))
+        }
+        json::Value::Other => Item::Other,
+        json::Value::Text(text) => Item::Text(text),
+    };
+    (key, item)
 }

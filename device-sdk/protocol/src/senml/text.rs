@@ -19,7 +19,7 @@ impl<'a> Text<'a> {
     }
 
     /// What stands between the quotes of a JSON string, its escapes checked.
-    pub(super) fn json(raw: &'a str) -> Result<Self, &'static str> {
+    pub(crate) fn json(raw: &'a str) -> Result<Self, &'static str> {
         let mut chars = raw.chars();
         while let Some(char) = chars.next() {
             if char == '\\' {

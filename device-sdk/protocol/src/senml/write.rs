@@ -235,23 +235,20 @@ impl<'b, 'a> Writer<'b, 'a> {
             return Err(Error::SenmlPack("no measurement"));
         }
         let mut head = [0; 9];
-        let head = match self.format {
+        let (head, end): (&[u8], &[u8]) = match self.format {
             Format::Cbor => {
                 let records = u64::try_from(self.records).map_err(|_| Error::BufferFull)?;
-                cbor_head(&mut head, 4, records)
+                (cbor_head(&mut head, 4, records), b"")
             }
-            Format::Json => b"[",
+            Format::Json => (b"[", b"]"),
         };
         let Out { buffer, at } = self.out;
-        let end = at.saturating_sub(1).saturating_add(head.len());
-        let place = buffer.get_mut(..end).ok_or(Error::BufferFull)?;
-        place.copy_within(1..at, head.len());
-        place[..head.len()].copy_from_slice(head);
-        if self.format == Format::Cbor {
-            return Ok(place);
-        }
-        *buffer.get_mut(end).ok_or(Error::BufferFull)? = b']';
-        buffer.get(..=end).ok_or(Error::BufferFull)
+        let body = at.saturating_sub(1).saturating_add(head.len());
+        let pack = buffer.get_mut(..body.saturating_add(end.len())).ok_or(Error::BufferFull)?;
+        pack.copy_within(1..at, head.len());
+        pack[..head.len()].copy_from_slice(head);
+        pack[body..].copy_from_slice(end);
+        Ok(pack)
     }
 
     /// Bytes that the end of the pack, or a longer head, still takes.

@@ -11,14 +11,15 @@ mod fixture;
 mod ledger;
 mod notary;
 mod protocol;
+mod senml;
 
 use std::{fs, io, path::Path};
 
 use sluicegate_protocol::{Checkpoint, Digest, SigningKey, note};
 
 fn main() -> io::Result<()> {
-    let seeds = [protocol::seeds(), ledger::seeds(), embedded::seeds(), notary::seeds()];
-    for (target, name, bytes) in seeds.into_iter().flatten() {
+    let ours = [protocol::seeds(), senml::seeds(), ledger::seeds(), embedded::seeds()];
+    for (target, name, bytes) in ours.into_iter().flatten().chain(notary::seeds()) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(name), bytes)?;
