@@ -30,6 +30,9 @@ pub enum Error {
     /// The database failed or is damaged.
     #[error("the database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    /// The settings of the DTLS sessions contradict each other.
+    #[error("dtls: {0}")]
+    Dtls(String),
     /// The state folder belongs to another running process.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),

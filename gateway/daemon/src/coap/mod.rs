@@ -151,7 +151,7 @@ impl Server {
             ("coaps", config.listen_dtls.first(), &mut self.secure),
         ];
         for (name, address, socket) in sockets {
-            let (None, Some(address)) = (&socket, address) else { continue };
+            let (true, Some(address)) = (socket.is_none(), address) else { continue };
             match Udp::bind(*address) {
                 Ok(bound) => {
                     let address = bound.local_address();

@@ -4,7 +4,7 @@
 //! - [`psk`]: who is enrolled with which key
 //! - [`dtls`]: the sessions, without a socket and without a clock: datagrams and `now` in, datagrams and events out
 //!
-//! One task owns both: what `udp::Udp` receives goes to `dtls::Sessions::receive`, and every output is polled and
+//! One task owns both: what `udp::Udp` receives goes to [`dtls::Sessions::receive`], and every output is polled and
 //! sent before the next batch. Without DTLS (`security = "none"`) the datagrams are CoAP messages themselves.
 //!
 //! ```text

@@ -8,21 +8,17 @@
 //!
 //! Call [`Sessions::receive`], [`Sessions::send`], [`Sessions::close`] or [`Sessions::handle_timeout`], then
 //! [`Sessions::poll_output`] until it is empty, then wait until [`Sessions::next_timeout`].
-//!
-//! ```text
-//! Sessions::new(settings: Settings, enrolled: Enrolled, secret: Zeroizing<[u8; 32]>) -> Result<Sessions, Error>
-//! receive(&mut self, now: Instant, path: Path, datagram: &[u8])
-//! send(&mut self, now: Instant, session: SessionId, plaintext: &[u8]) -> bool   // false: it is closed
-//! close(&mut self, now: Instant, session: SessionId)
-//! close_all(&mut self, now: Instant)
-//! enrol(&mut self, now: Instant, enrolled: Enrolled)        // reload; closes whose key is gone or changed
-//! handle_timeout(&mut self, now: Instant)
-//! next_timeout(&self) -> Option<Instant>
-//! poll_output(&mut self) -> Option<Output>
-//! ```
+
+mod cookie;
+mod link;
+mod record;
+mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
+pub use self::sessions::Sessions;
 use super::{Datagram, Path, psk::Identity};
 
 /// The bounds of the table.
@@ -55,7 +51,7 @@ impl Default for Settings {
 
 /// Names a session; never used again in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub(super) u64);
+pub struct SessionId(u64);
 
 /// What the table wants done, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,4 +99,13 @@ pub enum Closed {
     Evicted,
     /// An authenticated fatal alert, or an error of the session itself.
     Failed,
+}
+
+/// Why a message is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The session is not open, or no longer.
+    Closed,
+    /// It does not fit in one record, see [`Sessions::max_plaintext`].
+    TooLong,
 }
