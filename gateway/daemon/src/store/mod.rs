@@ -7,6 +7,7 @@
 //!
 //! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
+mod again;
 mod anchors;
 mod outbox;
 pub(crate) mod readings;
@@ -17,13 +18,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use sluicegate_notary::entry::Predecessor;
 
 pub use self::{
+    again::Place,
     anchors::{Anchor, AnchorState},
     readings::{Selection, StoredReading},
 };
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
