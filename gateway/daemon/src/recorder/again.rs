@@ -46,6 +46,10 @@ impl<D: Disk> Recorder<D> {
                 files = kept(self.earlier_files(number))?;
             }
             for reading in readings {
+                // A device that sent it again was quicker.
+                if self.is_logged(&reading)? {
+                    continue;
+                }
                 let place = (number, reading.index);
                 match self.submit_again(now, files.as_ref(), reading)? {
                     true => self.places.push(place),
@@ -54,6 +58,12 @@ impl<D: Disk> Recorder<D> {
             }
             self.commit_again(now)?;
         }
+    }
+
+    fn is_logged(&self, reading: &StoredReading) -> Result<bool, Error> {
+        let Some(seq) = reading.seq else { return Ok(false) };
+        let durable = Durable { store: &self.store, files: &self.files };
+        Ok(durable.reading(&reading.day.device, seq)?.is_some())
     }
 
     /// Whether the reading is in the next commit.
@@ -69,12 +79,6 @@ impl<D: Disk> Recorder<D> {
         else {
             return Ok(false);
         };
-        if let Some(seq) = seq {
-            let durable = Durable { store: &self.store, files: &self.files };
-            if durable.reading(&day.device, seq)?.is_some() {
-                return Ok(false);
-            }
-        }
         let (device, class, format) = (day.device, day.class, logged.format);
         let submission = Submission { ticket: 0, device, class, seq, format, payload };
         match self.submit(Now { wall: time, ..now }, submission) {
