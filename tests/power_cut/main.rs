@@ -4,6 +4,7 @@
 //! - [`memory`], [`vfs`]: the disk, for the log and for SQLite; [`survival`]: what is left of it
 //! - [`scenario`]: what happens; [`check`]: what must hold afterwards
 //! - [`cuts`]: power cuts, failing and full disks, killed processes, at every step
+//! - [`again`]: the same while the readings of a closed log are logged again
 //! - [`tiles`]: the same where a tile of the second level fills
 //! - [`damage`], [`damage_tiles`], [`damage_kept`]: flipped bits, lost ends, lost files
 //! - [`outbox`]: anchors on their way to a ledger
@@ -13,6 +14,7 @@
 //! sit above; `tests/scenarios` kills the whole process.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod check;
 mod cuts;
 mod damage;

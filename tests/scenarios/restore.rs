@@ -1,12 +1,13 @@
 //! A restored backup, declared and not, also twice: a new origin, a predecessor in its genesis, no
-//! contradiction, old proofs hold.
+//! contradiction, old proofs hold, and what it acknowledged is logged again.
 
 use std::{fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluicegate_notary::entry::Body;
 
 use crate::{
+    client::reading,
     logged::{Seen, entries, folder, published},
     place::{Place, alarms, rows},
     process::Process,
@@ -121,6 +122,9 @@ fn an_undeclared_restore_shows_no_checkpoint_before_it_reached_the_ledger() {
     let place = &restored.place;
     let gateway = place.gateway();
     place.feed(&rows("meter-2", 0..50));
+    // Behind further commits it is shown as little.
+    place.feed(&rows("meter-2", 50..60));
+    place.feed(&rows("meter-2", 60..70));
     let prove = ["prove", "--config", "sluicegate.toml", "--device"];
     let refused = place.run(&[&prove[..], &["meter-2", "--seq", "7"]].concat());
     assert_eq!(refused.code, Some(1));
@@ -130,6 +134,103 @@ fn an_undeclared_restore_shows_no_checkpoint_before_it_reached_the_ledger() {
     restored.ledger = Some(restored.place.ledger());
     restored.place.wait_status("a new origin", goes_on_anew);
     restored.assert_went_on(gateway);
+}
+
+#[test]
+fn what_an_old_copy_acknowledged_is_logged_again_and_proves() {
+    let mut restored = Restored::new();
+    drop(restored.ledger.take());
+    let place = &restored.place;
+    let gateway = place.gateway();
+    let acknowledged = acknowledge(place);
+    gateway.kill();
+    let gateway = place.gateway();
+    restored.ledger = Some(place.ledger());
+    place.wait_status("a new origin", goes_on_anew);
+    assert_proves(place, &acknowledged);
+    gateway.stop();
+    let gateway = place.gateway();
+    place.wait_anchored();
+    assert_proves(place, &acknowledged);
+    restored.assert_went_on(gateway);
+}
+
+#[test]
+fn what_a_killed_gateway_acknowledged_is_logged_again_after_a_declared_restore() {
+    let place = Place::new();
+    let _ledger = place.ledger();
+    place.configure("publish_interval = \"200ms\"", "publish_interval = \"1h\"");
+    place.configure("interval = \"150ms\"", "interval = \"1h\"");
+    let gateway = place.gateway();
+    place.feed(&rows("meter-1", 0..300));
+    let acknowledged = acknowledge(&place);
+    place.feed(&rows("meter-1", 300..305));
+    gateway.kill();
+    place.done(&["restore", "--config", "sluicegate.toml"]);
+    place.configure("interval = \"1h\"", "interval = \"150ms\"");
+    let gateway = place.gateway();
+    assert_proves(&place, &acknowledged);
+    assert_eq!(place.feed(&rows("meter-1", 0..310)), 305);
+    place.wait_anchored();
+    let one = place.prove(&["meter-1", "--seq", "304"], "one.sgp");
+    assert_eq!(place.verify(&one, &place.policy(), &[]).0, 0);
+    gateway.stop();
+}
+
+/// Logs readings of the second device, each in a commit of its own, some without a sequence number.
+fn acknowledge(place: &Place) -> Vec<Value> {
+    let mut client = place.client();
+    let mut payloads = Vec::new();
+    for seq in 0..20 {
+        let mut request = reading("meter-2", seq);
+        if seq % 5 == 4 {
+            request["reading"]["seq"] = Value::Null;
+        }
+        client.ask(&request);
+        let answer = client.answer().unwrap();
+        assert_eq!(answer["logged"]["repeated"], false, "{answer}");
+        payloads.push(request["reading"].take());
+    }
+    payloads
+}
+
+/// Each of these readings of the second device has exactly one leaf that proves, as it was received.
+fn assert_proves(place: &Place, acknowledged: &[Value]) {
+    place.wait_anchored();
+    let (policy, mut client) = (place.policy(), place.client());
+    let readings = proved(place, &policy);
+    let received = readings.iter().map(|found| {
+        let payload = found["value"]["text"].clone();
+        json!({ "device": "meter-2", "seq": found["seq"], "format": 110, "payload": payload })
+    });
+    assert_eq!(received.collect::<Vec<_>>(), acknowledged);
+    for (seq, index) in readings.iter().filter_map(|r| Some((r["seq"].as_u64()?, &r["index"]))) {
+        assert_eq!(client.index("meter-2", seq), *index);
+        let one = place.prove(&["meter-2", "--seq", &seq.to_string()], "one.sgp");
+        assert!([0, 2].contains(&place.verify(&one, &policy, &[]).0), "{seq}");
+    }
+}
+
+/// The readings of the second device in all logs. What a closed log signed last may lack an anchor.
+fn proved(place: &Place, policy: &Path) -> Vec<Value> {
+    let names = fs::read_dir(place.path("state/log")).unwrap();
+    let mut logs: Vec<u32> =
+        names.map(|name| name.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    logs.sort_unstable();
+    let mut found = Vec::new();
+    for log in logs.iter().map(u32::to_string) {
+        let _ = fs::remove_file(place.path("all.sgp"));
+        let what = ["--device", "meter-2", "--log", &log, "--out", "all.sgp"];
+        let ended = place.run(&[&["prove", "--config", "sluicegate.toml"], &what[..]].concat());
+        if ended.code == Some(1) && ended.err.contains("no log of this gateway holds") {
+            continue;
+        }
+        assert_eq!(ended.code, Some(0), "{log}: {}", ended.err);
+        let (code, report) = place.verify(&place.path("all.sgp"), policy, &[]);
+        assert!([0, 2].contains(&code), "{log}: {report}");
+        found.extend(report["readings"].as_array().unwrap().clone());
+    }
+    found
 }
 
 #[test]

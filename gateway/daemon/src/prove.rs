@@ -81,49 +81,58 @@ pub struct Proof {
 
 /// Builds a proof from the log that is asked for, or from the newest one that holds what is asked for.
 pub fn prove(desk: &mut Desk, question: &Question) -> Result<Proof, Error> {
-    let mut holding = Vec::new();
-    for log in desk.recorder.store().logs()? {
+    // Readings that wait become durable on the way, and are among those that are selected.
+    let fresh = desk.fresh_checkpoint()?.map(|(_, note)| note);
+    let (mut newest, mut earlier) = (None, Vec::new());
+    for log in desk.recorder.store().logs()?.into_iter().rev() {
         let wanted = question.log.is_none_or(|number| number == log.number);
-        match select(&desk.recorder, log.number, question) {
-            Ok(readings) if wanted && !readings.is_empty() => holding.push(log),
+        match select(&desk.recorder, &log, question) {
+            Ok(readings) if wanted && !readings.is_empty() => match newest {
+                None => newest = Some((log, readings)),
+                Some(_) => earlier.push(log.number),
+            },
             Ok(_) | Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    let Some(log) = holding.pop() else {
+    let Some((log, readings)) = newest else {
         let device = &question.device;
         let what = format!("no log of this gateway holds such a reading of {device}");
         return Err(Error::NotFound(what));
     };
-    let numbers: Vec<String> = holding.iter().map(|log| log.number.to_string()).collect();
+    let numbers: Vec<String> = earlier.iter().rev().map(u32::to_string).collect();
     let notice = (!numbers.is_empty()).then(|| {
         let (origin, numbers) = (&log.origin, numbers.join(", "));
         format!("this is what {origin} holds; more is in earlier logs: --log {numbers}")
     });
-    Ok(Proof { bytes: prove_in(desk, question, log)?, notice })
+    let bytes = prove_in(desk, question, log, fresh, &readings)?;
+    Ok(Proof { bytes, notice })
 }
 
-fn prove_in(desk: &mut Desk, question: &Question, log: OpenLog) -> Result<Vec<u8>, Error> {
-    // Readings that wait become durable on the way; they are not among those that were selected.
-    let fresh = desk.fresh_checkpoint()?.map(|(_, note)| note);
+fn prove_in(
+    desk: &mut Desk,
+    question: &Question,
+    log: OpenLog,
+    fresh: Option<String>,
+    readings: &[StoredReading],
+) -> Result<Vec<u8>, Error> {
     let kept = log.head.map(|(_, note)| note);
     let (number, origin) = (log.number, log.origin);
-    let readings = select(&desk.recorder, number, question)?;
     if number != desk.recorder.open_log().number {
         // An earlier log signs nothing any more: its newest checkpoint is the one that was kept.
         let (recorder, files) = (&desk.recorder, desk.recorder.earlier_files(number)?);
         let view = View { recorder, files: &files, log: number, origin: &origin, head: kept };
-        return view.build(question, &readings);
+        return view.build(question, readings);
     }
     let head = fresh.or(kept);
-    match open_view(&desk.recorder, head.clone()).build(question, &readings) {
+    match open_view(&desk.recorder, head.clone()).build(question, readings) {
         Err(Error::Notary(sluicegate_notary::Error::Protocol(_)) | Error::Damaged(_)) => {
             let mended = desk.recorder.repair()?;
             if mended > 0 {
                 let alarm = format!("{mended} damaged tiles of the log were written anew");
                 desk.alarm(Alarm(alarm));
             }
-            open_view(&desk.recorder, head).build(question, &readings)
+            open_view(&desk.recorder, head).build(question, readings)
         }
         other => other,
     }
@@ -173,14 +182,15 @@ impl View<'_> {
             .head
             .clone()
             .filter(|note| checkpoint_of(note).is_ok_and(|checkpoint| checkpoint.size >= size));
-        let why = match self.log == self.recorder.open_log().number {
-            true => {
-                "the log shows no new checkpoint before it was compared with the ledger, which \
-                     takes a running gateway that reached its ledger once since its start"
-            }
-            false => "the log was closed before it signed this reading",
-        };
+        let why = "the log shows no new checkpoint before it was compared with the ledger, which \
+                   takes a running gateway that reached its ledger once since its start";
         Ok((head.ok_or_else(|| Error::NotFound(why.to_owned()))?, None))
+    }
+
+    /// Whether the newest checkpoint covers this leaf: a closed log may end with leaves that it never signed.
+    fn signs(&self, index: u64) -> bool {
+        let head = self.head.as_deref().map(checkpoint_of);
+        matches!(head, Some(Ok(head)) if index < head.size)
     }
 
     fn add_reading(&self, parts: &mut Parts, reading: &StoredReading) -> Result<(), Error> {
@@ -225,7 +235,7 @@ impl View<'_> {
                 _ => true,
             };
             let summary = self.recorder.store().summary(self.log, &question.device, day)?;
-            if let Some(index) = summary.filter(|_| whole) {
+            if let Some(index) = summary.filter(|summary| whole && self.signs(*summary)) {
                 parts.entries.push((index, self.files.entry(index)?));
             }
         }
@@ -263,10 +273,10 @@ impl View<'_> {
     }
 }
 
-/// The selected readings of one log.
+/// The selected readings of one log; of a closed one only those that it signed.
 fn select(
     recorder: &Recorder<Folder>,
-    log: u32,
+    log: &OpenLog,
     question: &Question,
 ) -> Result<Vec<StoredReading>, Error> {
     let selection = match question.which {
@@ -276,9 +286,12 @@ fn select(
         Which::Index(index) => Selection::Index(index),
         Which::Seq(seq) => Selection::Seq(seq),
     };
-    let mut readings = recorder.store().select(log, &question.device, selection)?;
+    let mut readings = recorder.store().select(log.number, &question.device, selection)?;
+    let is_open = log.number == recorder.open_log().number;
+    let signed = log.head.as_ref().map_or(0, |(size, _)| *size);
+    readings.retain(|reading| is_open || reading.index < signed);
     if let Which::Range(from, to) = question.which {
-        let earlier = (log != recorder.open_log().number).then(|| recorder.earlier_files(log));
+        let earlier = (!is_open).then(|| recorder.earlier_files(log.number));
         let earlier = earlier.transpose()?;
         let files = earlier.as_ref().unwrap_or(recorder.files());
         let times =

@@ -3,11 +3,13 @@
 //! Guarantees: rows are durable before leaves, leaves before acknowledgements, checkpoints before anyone sees them
 //! (I1, I4); what is damaged at the start is set aside, never overwritten, and told in an alarm; a log that lost leaves
 //! which a checkpoint covers is closed and followed by one with a new origin, so that no two checkpoints of one origin
-//! contradict each other. Does not: wait, listen or know a ledger; [`crate::keeper`] gives it a thread.
+//! contradict each other; what a closed log never signed is logged again in the open one before anything new. Keeps no
+//! checkpoint before the first one is wished for: an old copy would keep one that contradicts the real log. Does not: wait, listen or know a ledger; [`crate::keeper`] gives it a thread.
 //!
 //! Order of calls: [`Recorder::open`], then [`Recorder::submit`] and [`Recorder::drive`]; after an error from either,
 //! drop it and open it again. Shown by `tests/power_cut`.
 
+mod again;
 mod recover;
 
 use std::{io, path::PathBuf, rc::Rc};
@@ -27,7 +29,7 @@ use crate::{
     effects::Effects,
     files::LogFiles,
     identity::Identity,
-    store::{OpenLog, Store, readings::Durable},
+    store::{OpenLog, Place, Store, readings::Durable},
 };
 
 /// What a recorder is made for.
@@ -88,6 +90,10 @@ pub struct Recorder<D> {
     effects: Effects,
     /// What the commit under way adds.
     growth: (u64, u64),
+    /// A checkpoint was wished for, so they may be kept.
+    wished: bool,
+    /// Where the readings of the commit under way come from, if they are logged again.
+    places: Vec<Place>,
     /// Why nothing more is done: what the disk holds is unknown until it is opened anew.
     failed: Option<String>,
 }
@@ -101,12 +107,46 @@ impl<D: Disk> Recorder<D> {
         entropy: Entropy,
         effects: Effects,
     ) -> Result<(Self, Vec<Alarm>), Error> {
-        let recovered = recover::recover(&disk, &plan)?;
+        let (mut recorder, mut alarms) = Self::recover(&disk, plan, now, entropy, effects)?;
+        let mut again = recorder.log_again(now);
+        if let Err(error) = &again
+            && error.is_damaged_database()
+        {
+            recorder.suspect(error);
+            recorder.close();
+            let Self { plan, entropy, effects, .. } = recorder;
+            (recorder, alarms) = Self::recover(&disk, plan, now, entropy, effects)?;
+            again = recorder.log_again(now);
+        }
+        alarms.extend(again?);
+        Ok((recorder, alarms))
+    }
+
+    fn recover(
+        disk: &Rc<D>,
+        plan: Plan,
+        now: Now,
+        entropy: Entropy,
+        effects: Effects,
+    ) -> Result<(Self, Vec<Alarm>), Error> {
+        let recovered = recover::recover(disk, &plan)?;
         let recover::Recovered { store, files, open, open_days, predecessor, alarms } = recovered;
         let resume = Resume { frontier: files.frontier()?, open_days };
         let log = Log::new(settings(&plan, &open.origin, predecessor), resume, now);
-        let (growth, failed) = ((0, 0), None);
-        Ok((Self { plan, store, files, log, open, entropy, effects, growth, failed }, alarms))
+        let recorder = Self {
+            plan,
+            store,
+            files,
+            log,
+            open,
+            entropy,
+            effects,
+            growth: (0, 0),
+            wished: false,
+            places: Vec::new(),
+            failed: None,
+        };
+        Ok((recorder, alarms))
     }
 
     /// Takes a reading; the acknowledgement comes from [`Recorder::drive`].
@@ -175,6 +215,7 @@ impl<D: Disk> Recorder<D> {
 
     /// Asks for a checkpoint over all that is durable or waits; it comes as [`Event::Published`].
     pub const fn want_checkpoint(&mut self) {
+        self.wished = true;
         self.log.commit_now();
         self.log.want_checkpoint();
     }
@@ -258,9 +299,11 @@ impl<D: Disk> Recorder<D> {
 
     fn perform(&mut self, now: Now, output: Output) -> Result<Option<Event>, Error> {
         match output {
-            Output::Store(rows) => {
+            Output::Store(mut rows) => {
+                // The log has the head over its newest commit recorded on its own before it publishes it.
+                rows.head = rows.head.filter(|_| self.wished);
                 let today = now.wall.synchronised.then(|| now.wall.day());
-                self.store.keep(&rows, today)?;
+                self.store.keep(&rows, today, &self.places)?;
                 if let Some((_, note)) = &rows.head {
                     self.effects.durable_checkpoint(note);
                 }
@@ -285,7 +328,9 @@ impl<D: Disk> Recorder<D> {
             Output::Erase(days) => self.store.erase(&days)?,
             Output::Acknowledge(acknowledgement) => {
                 // A repeat may point into an earlier log; what it says became durable long ago.
-                if self.effects.wanted() && !acknowledgement.repeated {
+                // Nobody hears that one was logged again.
+                let told = !acknowledgement.repeated && self.places.is_empty();
+                if self.effects.wanted() && told {
                     let leaf = self.files.leaf(acknowledgement.index)?;
                     self.effects.sent_acknowledgement(&leaf);
                 }

@@ -7,6 +7,7 @@
 //!
 //! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
+mod again;
 mod anchors;
 pub mod commands;
 mod outbox;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use sluicegate_notary::entry::Predecessor;
 
 pub use self::{
+    again::Place,
     anchors::{Anchor, AnchorState},
     readings::{Selection, StoredReading},
 };

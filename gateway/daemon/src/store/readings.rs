@@ -10,7 +10,7 @@ use sluicegate_notary::{
     log::{DayKey, DayLeaves, History, Known, Store as Rows},
 };
 
-use super::{Store, signed, unsigned};
+use super::{Place, Store, again, signed, unsigned};
 use crate::{Error, disk::Disk, files::LogFiles};
 
 /// A reading as it can be proved.
@@ -40,8 +40,9 @@ pub enum Selection {
 }
 
 impl Store {
-    /// Keeps the rows of one group commit, all or nothing; `today` is the day of a synchronised clock.
-    pub fn keep(&mut self, rows: &Rows, today: Option<u32>) -> Result<(), Error> {
+    /// Keeps the rows of one group commit, all or nothing; `today` is the day of a synchronised clock. Readings that are
+    /// logged again come from `places` of earlier logs, in the order of their rows; no other readings are among them.
+    pub fn keep(&mut self, rows: &Rows, today: Option<u32>, places: &[Place]) -> Result<(), Error> {
         let log = self.log;
         let db = self.db.transaction()?;
         if let Some((size, note)) = &rows.head {
@@ -60,7 +61,10 @@ impl Store {
             let device = device_id(&db, &row.day.device)?;
             insert_reading(&db, log, device, row.index, &row.day, row.seq, Some(&row.payload))?;
         }
-        let used: BTreeSet<&DayKey> = rows.readings.iter().map(|row| &row.day).collect();
+        again::keep_moves(&db, log, &rows.readings, places)?;
+        // What is logged again expires when it would have.
+        let fresh = rows.readings.iter().skip(places.len());
+        let used: BTreeSet<&DayKey> = fresh.map(|row| &row.day).collect();
         for day in used {
             let sql = "UPDATE day_key SET seen = ?4
                        WHERE device = ?1 AND day = ?2 AND class = ?3 AND seen IS NOT ?4";
@@ -91,7 +95,7 @@ impl Store {
         Ok(db.commit()?)
     }
 
-    /// Removes rows of leaves that did not become durable, and finishes the erasures whose entry did.
+    /// Removes rows of leaves that did not become durable, and finishes the erasures and moves whose leaf did.
     pub fn recover(&mut self, size: u64) -> Result<(), Error> {
         let (log, size) = (self.log, signed(size));
         let db = self.db.transaction()?;
@@ -100,7 +104,7 @@ impl Store {
             .prepare(lost)?
             .query_map([log, size], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
-        for table in ["reading", "beacon", "erasure"] {
+        for table in ["reading", "beacon", "erasure", "moved"] {
             let sql = format!("DELETE FROM {table} WHERE log = ?1 AND idx >= ?2");
             db.execute(&sql, [log, size])?;
         }
@@ -119,6 +123,7 @@ impl Store {
         for (device, day, class) in done {
             erase(&db, device, day, &class)?;
         }
+        again::finish_moves(&db, log)?;
         db.commit()?;
         // A killed process may have left commits that are not durable, and what was erased in the write-ahead log.
         self.checkpoint_wal()
@@ -265,6 +270,11 @@ fn rebuild_row(
     }
 }
 
+/// Whether the reading in row `r` counts as logged, with the open log as `?1`: not if its log was set aside, nor if that
+/// log was closed before it signed the reading and its payload is there to be logged again.
+const COUNTS: &str = "NOT EXISTS (SELECT 1 FROM log l WHERE l.id = r.log AND (l.set_aside
+    OR l.id <> ?1 AND r.idx >= coalesce(l.head_size, 0) AND r.payload IS NOT NULL))";
+
 /// The store together with the files, as the log asks for what is durable.
 pub(crate) struct Durable<'a, D> {
     pub(crate) store: &'a Store,
@@ -275,23 +285,27 @@ impl<D: Disk> History for Durable<'_, D> {
     type Error = Error;
 
     fn reading(&self, device: &str, seq: u64) -> Result<Option<Known>, Error> {
-        let sql = "SELECT idx, payload FROM reading WHERE seq = ?2
-                   AND device = (SELECT id FROM device WHERE name = ?1)
-                   AND log NOT IN (SELECT id FROM log WHERE set_aside) ORDER BY log, idx LIMIT 1";
-        let mut statement = self.store.db.prepare_cached(sql)?;
-        let row = statement.query_row(params![device, signed(seq)], |row| {
+        let sql = format!(
+            "SELECT idx, payload FROM reading r WHERE seq = ?3
+             AND device = (SELECT id FROM device WHERE name = ?2) AND {COUNTS}
+             ORDER BY log, idx LIMIT 1"
+        );
+        let mut statement = self.store.db.prepare_cached(&sql)?;
+        let row = statement.query_row(params![self.store.log, device, signed(seq)], |row| {
             Ok(Known { index: unsigned(row.get(0)?), payload: row.get(1)? })
         });
         Ok(row.optional()?)
     }
 
     fn highest_seq(&self, device: &str) -> Result<Option<u64>, Error> {
-        let sql = "SELECT seq FROM reading
-                   WHERE seq IS NOT NULL AND device = (SELECT id FROM device WHERE name = ?1)
-                   AND log NOT IN (SELECT id FROM log WHERE set_aside)
-                   ORDER BY seq DESC LIMIT 1";
-        let mut statement = self.store.db.prepare_cached(sql)?;
-        let highest = statement.query_row([device], |row| row.get(0)).optional()?;
+        let sql = format!(
+            "SELECT seq FROM reading r WHERE seq IS NOT NULL
+             AND device = (SELECT id FROM device WHERE name = ?2) AND {COUNTS}
+             ORDER BY seq DESC LIMIT 1"
+        );
+        let mut statement = self.store.db.prepare_cached(&sql)?;
+        let highest =
+            statement.query_row(params![self.store.log, device], |row| row.get(0)).optional()?;
         Ok(highest.map(unsigned))
     }
 

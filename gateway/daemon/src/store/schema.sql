@@ -54,6 +54,15 @@ CREATE TABLE erasure (
     PRIMARY KEY (log, idx)
 ) WITHOUT ROWID;
 
+-- Readings of closed logs that are logged again, until their leaf is durable and the old row goes.
+CREATE TABLE moved (
+    log      INTEGER NOT NULL,
+    idx      INTEGER NOT NULL,
+    from_log INTEGER NOT NULL,
+    from_idx INTEGER NOT NULL,
+    PRIMARY KEY (log, idx)
+) WITHOUT ROWID;
+
 CREATE TABLE beacon (
     log      INTEGER NOT NULL,
     idx      INTEGER NOT NULL,
