@@ -23,12 +23,12 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## the whole way once: readings in, a checkpoint anchored, a bundle verified
-	@$(SETUP) build
+	@$(SETUP) demo
 	@$(STAGE) "build" cargo build --workspace --bins --locked
 	@$(STAGE) "demo" $(TARGET_DIR)/debug/demo
 
 test: ## all tests of this machine's architecture
-	@$(SETUP) build
+	@$(SETUP) test
 	@$(STAGE) "build" cargo build --workspace --all-targets --locked
 	@$(STAGE) "tests" cargo test --workspace --locked --no-fail-fast
 

@@ -28,6 +28,10 @@ credentials = "credentials"
 socket = "gateway.sock"
 effects_log = "effects.log"
 
+[coap]
+listen = []
+listen_dtls = []
+
 [log]
 origin = "scenario.example/gw/1"
 key_credential = "log-key"

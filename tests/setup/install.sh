@@ -2,6 +2,9 @@
 # Makes sure that this machine can do WHAT, and installs from Debian's packages what is missing.
 #
 #   build   a C compiler and a Rust toolchain at least as new as Cargo.toml asks for
+#   demo    build, and the MQTT broker mosquitto
+#   test    demo, and the programs of others that are tested against: libcoap's and mosquitto's
+#           clients from Debian, aiocoap from PyPI (into a folder beside the build results)
 #   check   build, and rustfmt, clippy, cargo-deny
 #   fuzz    build, and a C++ compiler for libFuzzer
 #   arm64   build, and a linker and the Rust library for arm64
@@ -58,6 +61,21 @@ find_build() {
     [ -e /etc/ssl/certs/ca-certificates.crt ] ||
         need ca-certificates -- "certificates (to fetch crates)"
     use_rust || need rustc-web cargo-web -- "Rust $(msrv) or newer${found_rust:+ (found $found_rust)}"
+}
+
+# has PROGRAM: also where only root has it on the PATH.
+has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+
+find_demo() {
+    find_build
+    has mosquitto || need mosquitto -- "the MQTT broker mosquitto"
+}
+
+find_test() {
+    find_demo
+    has mosquitto_pub || need mosquitto-clients -- "mosquitto's clients"
+    has coap-client-openssl || need libcoap3-bin -- "libcoap's clients"
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv -- "Python (for aiocoap)"
 }
 
 find_check() {
@@ -148,9 +166,20 @@ install_deny() {
         fail "cargo-deny could not be installed (see above)." "Is there a network?"
 }
 
+# Into a folder of its own: nothing of the system's Python is touched.
+install_aiocoap() {
+    local version=0.4.17 place=${CARGO_TARGET_DIR:-target}/python
+    if [ "$("$place/bin/python" -c 'import aiocoap.meta as m; print(m.version)' 2>/dev/null)" = "$version" ]; then
+        return
+    fi
+    say "installing aiocoap $version into $place"
+    { python3 -m venv --clear "$place" && "$place/bin/pip" install --quiet "aiocoap==$version"; } >&2 ||
+        fail "aiocoap could not be installed (see above)." "Is there a network?"
+}
+
 what=${1:-build}
 case $what in
-build | check | fuzz | arm64) ;;
+build | demo | test | check | fuzz | arm64) ;;
 *)
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
     exit 64
@@ -165,6 +194,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     "find_$what"
     [ ${#missing[@]} -eq 0 ] || fail "still missing after the installation: ${reasons[*]}."
 fi
-if [ "$what" = check ]; then
-    install_deny
-fi
+case $what in
+check) install_deny ;;
+test) install_aiocoap ;;
+esac

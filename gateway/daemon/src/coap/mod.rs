@@ -89,7 +89,8 @@ impl Server {
             ..dtls::Settings::default()
         };
         let secret = Zeroizing::new(random()?);
-        let sessions = Sessions::new(dtls, field.registry.psks(), secret)?;
+        let now = Instant::now().into_std();
+        let sessions = Sessions::new(dtls, field.registry.psks(), now, &secret);
         let (tell, done) = mpsc::unbounded_channel();
         let places = Rc::new(RefCell::new(Places::new(field.registry.clone())));
         let mut server = Self {
