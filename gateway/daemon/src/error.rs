@@ -42,6 +42,14 @@ pub enum Error {
     /// The store failed, or has to be left for another log; it is opened anew.
     #[error("{0}")]
     Failed(String),
+    /// The network can't be used.
+    #[error("{what}: {source}")]
+    Network {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
     /// Nothing in the log matches.
     #[error("{0}")]
     NotFound(String),

@@ -1,19 +1,11 @@
 //! The way of datagrams between devices and the CoAP endpoint: UDP, and DTLS 1.2 with a key per device.
 //!
-//! - `udp`: a socket that receives and sends in batches; the only part with a socket
+//! - [`udp`]: a socket that receives and sends in batches; the only part with a socket
 //! - [`psk`]: who is enrolled with which key
 //! - [`dtls`]: the sessions, without a socket and without a clock: datagrams and `now` in, datagrams and events out
 //!
-//! One task owns both: what `udp::Udp` receives goes to [`dtls::Sessions::receive`], and every output is polled and
+//! One task owns both: what [`udp::Udp`] receives goes to [`dtls::Sessions::receive`], and every output is polled and
 //! sent before the next batch. Without DTLS (`security = "none"`) the datagrams are CoAP messages themselves.
-//!
-//! ```text
-//! udp::Udp::bind(address: SocketAddr) -> Result<Udp, Error>        // inside a tokio runtime
-//! udp::Udp::local_address(&self) -> SocketAddr
-//! async udp::Udp::receive(&self, inbox: &mut Inbox)                // at least one datagram; cancel safe
-//! udp::Inbox::datagrams(&self) -> impl Iterator<Item = Received<'_>>  // path, bytes, truncated
-//! async udp::Udp::send(&self, outbox: &mut Vec<Datagram>) -> Sent  // empties it; counts what failed
-//! ```
 
 use std::{
     fmt,
@@ -22,6 +14,7 @@ use std::{
 
 pub mod dtls;
 pub mod psk;
+pub mod udp;
 
 /// Between which addresses a datagram travels.
 ///

@@ -13,8 +13,6 @@ mod cookie;
 mod link;
 mod record;
 mod sessions;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 

@@ -115,9 +115,7 @@ impl Sessions {
             }
             // The record does not say which of the two it is for; the open session ignores what it can't read.
             Some(Kind::Protected) => {
-                if !self.deliver(now, open, datagram) {
-                    self.deliver(now, pending, datagram);
-                }
+                let _ = self.deliver(now, open, datagram) || self.deliver(now, pending, datagram);
             }
             None => {}
         }
