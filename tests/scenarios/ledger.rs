@@ -76,6 +76,47 @@ fn a_gateway_killed_in_the_middle_of_anchoring_pays_once() {
     gateway.stop();
 }
 
+/// The gateway was killed after its outbox forgot a final anchor and before it kept what proves it, and the log was
+/// closed meanwhile.
+#[test]
+fn anchors_of_all_logs_are_followed_to_their_end_after_a_restart() {
+    let place = Place::new();
+    let _ledger = place.ledger();
+    for _ in 0..2 {
+        let gateway = place.gateway();
+        place.feed(&rows("meter-1", 0..50));
+        place.wait_anchored();
+        gateway.stop();
+        place.done(&["restore", "--config", "sluicegate.toml"]);
+    }
+    let under_way = || -> i64 {
+        let database = rusqlite::Connection::open(place.path("state/gateway.db")).unwrap();
+        let sql = "SELECT count(*) FROM anchor WHERE final IS NULL OR evidence IS NULL";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(under_way(), 0);
+    let database = rusqlite::Connection::open(place.path("state/gateway.db")).unwrap();
+    let forget = "UPDATE anchor SET final = NULL, block = NULL, evidence = NULL";
+    let forgotten = database.execute(forget, []).unwrap();
+    drop(database);
+    assert!(forgotten >= 2, "one of each log");
+    let before = chain::anchors(&place);
+    let gateway = place.gateway();
+    // A reading of the first log, once its anchor is known again.
+    until("the anchors of closed logs", || {
+        let bundle = place.prove(&["meter-1", "--seq", "7", "--log", "1"], "first.sgp");
+        (place.verify(&bundle, &place.policy(), &[]).0 == 0).then_some(())
+    });
+    place.feed(&rows("meter-1", 50..60));
+    place.wait_anchored();
+    gateway.stop();
+    assert_eq!(under_way(), 0);
+    for (account, digests) in chain::anchors(&place) {
+        assert!(digests.values().all(|count| *count == 1), "{digests:?}");
+        assert!(before[&account].keys().all(|digest| digests.contains_key(digest)));
+    }
+}
+
 /// The ledger holds the anchors of these gateways, one account each, every digest once, and
 /// nothing else.
 fn assert_each_once(place: &Place, gateways: &[&Value]) {

@@ -1,10 +1,11 @@
 //! The anchorer: brings checkpoints to the ledger and keeps what proves it.
 //!
 //! Guarantees: an anchor is in the database before the outbox hears of it, the outbox's records before anything is
-//! submitted (I1), and it counts only when it is final and its evidence is kept. Before the first anchor after a start
-//! the newest own anchor on the ledger is compared with the store: one that the store does not know means that this is an
-//! old copy, and a log with a new origin begins (design §5). Does not: hold up readings; a ledger that is away for weeks
-//! costs only freshness, and the status says how much.
+//! submitted (I1), and it counts only when it is final and its evidence is kept; until then it is asked for again, also
+//! after a restart and when its log is closed. Before the first anchor after a start the newest own anchor on the ledger is
+//! compared with the store: one that the store does not know means that this is an old copy, and a log with a new origin
+//! begins (design §5). Does not: hold up readings; a ledger that is away for weeks costs only freshness, and the status
+//! says how much.
 //!
 //! Specification: `specs/notary.md` §2, design §4.
 
@@ -36,6 +37,9 @@ pub(crate) const FOREIGN: &str = "foreign anchor";
 
 /// Its value from a declared restore on: whatever the ledger's newest anchor is, the new log has answered it.
 pub(crate) const EXPECTED: &[u8] = b"expected";
+
+/// Most anchors that the outbox is handed at a time; it holds more.
+const MAX_UNDER_WAY: usize = 100;
 
 /// Longest sleep, so that finality and a returned ledger are noticed.
 const NAP: Duration = Duration::from_secs(1);
@@ -126,9 +130,9 @@ impl Anchorer {
                 Ok(())
             };
             self.keeper.insist(compared).await?;
-            self.resume().await?;
             self.compared = true;
         }
+        self.resume().await?;
         let due = self.keeper.insist(|desk, now| Ok(desk.anchoring.due(now.monotonic_ms))).await?;
         if due {
             self.begin().await?;
@@ -201,11 +205,15 @@ impl Anchorer {
         }
     }
 
-    /// Hands the anchor that was under way to the outbox again; it is the same intent if it is still there.
+    /// Hands the anchors of all logs that are under way to the outbox: one that it still has is the same intent, and
+    /// of one that it forgot, because it was final and its evidence was not kept yet, it tells again.
     async fn resume(&mut self) -> Result<(), Error> {
-        let under_way = self.keeper.insist(|desk, _| Ok(desk.anchoring.under_way())).await?;
-        if let Some(anchor) = under_way {
-            self.enqueue(anchor.digest)?;
+        let under_way =
+            self.keeper.insist(|desk, _| desk.recorder.store().anchors_under_way(MAX_UNDER_WAY));
+        for digest in under_way.await? {
+            if !self.unproven.contains_key(&digest) {
+                self.enqueue(digest)?;
+            }
         }
         Ok(())
     }

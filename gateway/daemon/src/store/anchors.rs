@@ -105,6 +105,15 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Digests of the anchors of all logs that are neither final nor failed, oldest first, at most `limit`.
+    pub fn anchors_under_way(&self, limit: usize) -> Result<Vec<Digest>, Error> {
+        let sql = "SELECT digest FROM anchor WHERE final IS NULL AND failed IS NULL
+                   ORDER BY begun LIMIT ?1";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map([signed(limit as u64)], |row| row.get(0).map(Digest::new));
+        Ok(rows?.collect::<Result<_, _>>()?)
+    }
+
     /// Keeps what proves that a beacon's block is on its ledger.
     pub fn prove_beacon(&self, index: u64, evidence: &[u8]) -> Result<(), Error> {
         let sql = "UPDATE beacon SET evidence = ?3 WHERE log = ?1 AND idx = ?2";

@@ -84,6 +84,7 @@ CREATE TABLE anchor (
     evidence BLOB
 ) WITHOUT ROWID;
 CREATE INDEX anchor_size ON anchor (log, size);
+CREATE INDEX anchor_under_way ON anchor (begun) WHERE final IS NULL AND failed IS NULL;
 
 CREATE TABLE outbox (
     intent INTEGER PRIMARY KEY,      -- 0: the fee budgets
