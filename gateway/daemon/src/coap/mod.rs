@@ -90,7 +90,7 @@ impl Server {
         };
         let secret = Zeroizing::new(random()?);
         let now = Instant::now().into_std();
-        let sessions = Sessions::new(dtls, field.registry.psks(), now, &secret);
+        let sessions = Sessions::new(dtls, field.registry.psks(), now, &secret)?;
         let (tell, done) = mpsc::unbounded_channel();
         let places = Rc::new(RefCell::new(Places::new(field.registry.clone())));
         let mut server = Self {
