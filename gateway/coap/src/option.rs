@@ -157,18 +157,16 @@ impl Options {
             }
             last = Some(number);
         }
-        if !drops {
-            return Ok(Self(encoded.to_vec()));
+        let mut accepted = Self(encoded.to_vec());
+        if drops {
+            let mut last = None;
+            accepted.retain(|number, value| {
+                let understood = is_understood(number, value, last);
+                last = Some(number);
+                understood
+            });
         }
-        let mut kept = Self::new();
-        let mut last = None;
-        for (number, value) in Iter::new(encoded) {
-            if is_understood(number, value, last) {
-                kept.push(number, value);
-            }
-            last = Some(number);
-        }
-        Ok(kept)
+        Ok(accepted)
     }
 
     /// Number and value of each, in ascending order of numbers.
@@ -239,23 +237,27 @@ impl Options {
     /// Removes all options with this number.
     pub fn remove(&mut self, number: u16) {
         if self.first(number).is_some() {
-            let mut kept = Self(Vec::with_capacity(self.0.len()));
-            self.iter().filter(|(found, _)| *found != number).fold((), |(), (found, value)| {
-                kept.push(found, value);
-            });
-            *self = kept;
+            self.retain(|found, _| found != number);
         }
+    }
+
+    /// Keeps the options for which `keep` says so, asked in order.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u16, &[u8]) -> bool) {
+        let mut kept = Vec::with_capacity(self.0.len());
+        let mut last = 0;
+        for (number, value) in self.iter() {
+            if keep(number, value) {
+                encode(&mut kept, number - last, value);
+                last = number;
+            }
+        }
+        self.0 = kept;
     }
 
     /// Replaces all options with this number by one.
     pub fn set_uint(&mut self, number: u16, value: u32) {
         self.remove(number);
         self.insert_uint(number, value);
-    }
-
-    fn push(&mut self, number: u16, value: &[u8]) {
-        let last = self.iter().last().map_or(0, |(last, _)| last);
-        encode(&mut self.0, number.saturating_sub(last), value);
     }
 
     /// Feeds the options that tell one representation from another (the cache key, RFC 7252 §5.6).

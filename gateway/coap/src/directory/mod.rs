@@ -5,7 +5,7 @@
 //! fetch links itself: for simple registration it says so ([`Answer::Fetch`]), and the caller asks
 //! the device for `/.well-known/core` and hands the links to [`Directory::complete`].
 
-use crate::{Request, Response};
+use crate::Response;
 
 /// Bounds of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,43 @@
 //!
 //! `now` is monotonic and never goes back, in milliseconds.
 
-use std::{collections::VecDeque, fmt::Debug, hash::Hash};
+mod blocks;
+mod client;
+mod exchanges;
+mod extras;
+mod memory;
+mod observers;
+mod peers;
+mod server;
+mod slab;
+mod timers;
+mod transmit;
 
-use crate::{Error, Failure, Request, Response, Settings};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::Debug,
+    hash::Hash,
+};
+
+use client::{Call, Heard};
+use exchanges::{Exchanges, Reply, Stage};
+use extras::Extras;
+use observers::Observation;
+use peers::Peers;
+use slab::Slab;
+use timers::{Timer, Timers};
+use transmit::{Owner, Transmission};
+
+use crate::{
+    Code, Failure, Options, Request, Response, Settings,
+    fresh::Fresh,
+    hash::Keyed,
+    message::{self, Kind, Malformed, Message, Token},
+    option,
+};
+
+/// Bytes of a datagram that are left for header and options beside a block.
+const ROOM_FOR_OPTIONS: usize = 128;
 
 /// A peer's key, chosen by the caller: an address, or a DTLS session.
 pub trait Peer: Copy + Eq + Hash + Ord + Debug {}
@@ -91,6 +125,20 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct Endpoint<P> {
     settings: Settings,
+    /// Exponent of the largest block that fits into a datagram with its options.
+    block: u8,
+    hash: Keyed,
+    fresh: Fresh,
+    peers: Peers<P>,
+    exchanges: Exchanges,
+    observations: Slab<Observation>,
+    calls: Slab<Call>,
+    /// Which request of ours a token belongs to.
+    tokens: HashMap<(u64, Token), u64, Keyed>,
+    transmissions: Slab<Transmission>,
+    timers: Timers,
+    /// Bytes held for all peers.
+    bytes: usize,
     outputs: VecDeque<Output<P>>,
 }
 
@@ -98,23 +146,80 @@ impl<P: Peer> Endpoint<P> {
     /// An endpoint without peers. All randomness comes from `seed`, which must be secret and
     /// different at each start.
     pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
-        let _ = seed;
-        Self { settings, outputs: VecDeque::new() }
+        let mut fresh = Fresh::new(seed);
+        let hash = Keyed::new([fresh.number(), fresh.number()]);
+        let fits = |exponent: &u8| (16 << exponent) + ROOM_FOR_OPTIONS <= settings.datagram;
+        Self {
+            block: (0..=settings.block.min(6)).rev().find(fits).unwrap_or(0),
+            hash,
+            fresh,
+            peers: Peers::new(settings.peers.max(1), hash),
+            exchanges: Exchanges::new(hash),
+            observations: Slab::new(),
+            calls: Slab::new(),
+            tokens: HashMap::with_hasher(hash),
+            transmissions: Slab::new(),
+            timers: Timers::new(hash),
+            bytes: 0,
+            outputs: VecDeque::new(),
+            settings,
+        }
     }
 
     /// One datagram in. `verified`: the address of the peer is proven, by DTLS say.
     pub fn receive(&mut self, now: u64, peer: P, verified: bool, datagram: &[u8]) {
-        let _ = (now, peer, verified, datagram);
+        if datagram.len() > self.settings.datagram {
+            return;
+        }
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(Malformed::Format { kind: Kind::Con, id }) => return self.reset(peer, id),
+            Err(_) => return,
+        };
+        let is_request = !message.code.is_response() && message.code != Code::EMPTY;
+        match message.kind {
+            Kind::Con if message.code == Code::EMPTY => self.reset(peer, message.id),
+            Kind::Con | Kind::Non if is_request => {
+                if let Some(id) = self.heard(now, peer, verified, datagram.len(), true) {
+                    self.request_arrived(now, id, &message);
+                    self.resume(now, id);
+                }
+            }
+            _ if is_request || message.kind == Kind::Rst && message.code != Code::EMPTY => {}
+            _ => match self.heard(now, peer, verified, datagram.len(), false) {
+                Some(id) => {
+                    self.answer_arrived(now, id, &message);
+                    self.resume(now, id);
+                }
+                None if message.kind == Kind::Con => self.reset(peer, message.id),
+                None => {}
+            },
+        }
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: u64) {
-        let _ = now;
+        while let Some(id) = self.exchanges.ended(now) {
+            self.remove_exchange(id);
+        }
+        while let Some(id) = self.exchanges.unacknowledged(now) {
+            self.acknowledge(id);
+        }
+        while let Some(timer) = self.timers.due(now) {
+            match timer {
+                Timer::Call(id) => self.call_due(now, id),
+                Timer::Probe(peer) => self.pump(now, peer),
+                Timer::Transfers(peer) => self.transfers_due(now, peer),
+                Timer::Transmission(id) => self.transmission_due(now, id),
+            }
+        }
+        self.drop_silent(now);
     }
 
     /// When [`Endpoint::handle_timeout`] has to be called at the latest; may be earlier than needed.
     pub fn next_timeout(&self) -> Option<u64> {
-        None
+        let silent = self.peers.oldest().map(|(_, state)| self.silent_at(state.seen)).min();
+        [self.exchanges.next(), self.timers.next(), silent].into_iter().flatten().min()
     }
 
     /// The next effect.
@@ -122,39 +227,82 @@ impl<P: Peer> Endpoint<P> {
         self.outputs.pop_front()
     }
 
-    /// Answers a request. Nothing happens if the peer or the exchange is gone.
-    pub fn respond(&mut self, now: u64, exchange: ExchangeId, response: Response) {
-        let _ = (now, exchange, response);
-    }
-
-    /// Tells an observer the new state; anything but 2.xx ends the observation.
-    pub fn notify(&mut self, now: u64, observation: ObservationId, response: Response) {
-        let _ = (now, observation, response);
-    }
-
-    /// Sends a request. Fails if there are too many, or its payload is too large.
-    pub fn request(&mut self, now: u64, peer: P, request: Request) -> Result<RequestId, Error> {
-        let _ = (now, peer, request);
-        Err(Error::TooMany { what: "requests", limit: self.settings.requests })
-    }
-
-    /// Sends a GET or FETCH and goes on listening to changes until [`Endpoint::cancel`].
-    pub fn observe(&mut self, now: u64, peer: P, request: Request) -> Result<RequestId, Error> {
-        self.request(now, peer, request)
-    }
-
-    /// Takes back a request, ends an observation; no output for it comes any more.
-    pub fn cancel(&mut self, now: u64, id: RequestId) {
-        let _ = (now, id);
-    }
-
     /// The peer is gone: drops its state, fails our requests to it, ends its observations.
     pub fn forget(&mut self, peer: P) {
-        let _ = peer;
+        if let Some(id) = self.peers.find(&peer) {
+            self.drop_peer(id, Failure::Forgotten);
+        }
     }
 
     /// What it holds.
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        Usage {
+            peers: self.peers.len(),
+            bytes: self.bytes,
+            exchanges: self.exchanges.len(),
+            observations: self.observations.len(),
+            requests: self.calls.len(),
+        }
+    }
+
+    /// An acknowledgement, a reset or a response came.
+    fn answer_arrived(&mut self, now: u64, peer: u64, message: &Message<'_>) {
+        match (message.kind, message.code) {
+            (Kind::Rst, _) => self.rejected(now, peer, message.id),
+            (Kind::Ack, Code::EMPTY) => {
+                self.acknowledged(now, peer, message.id);
+            }
+            (Kind::Ack, _) => {
+                let owner = self.acknowledged(now, peer, message.id);
+                let call = self.call_of(peer, message.token);
+                if let Some(call) = call.filter(|call| owner == Some(Owner::Call(*call))) {
+                    self.response_arrived(now, peer, call, message);
+                }
+            }
+            (_, Code::EMPTY) => {}
+            _ if self.is_repetition(peer, message) => {}
+            (kind, _) => match self.call_of(peer, message.token) {
+                Some(call) => {
+                    self.withdraw(now, peer, Owner::Call(call));
+                    self.response_arrived(now, peer, call, message);
+                }
+                None => {
+                    let observes = message.options().any(|(number, _)| number == option::OBSERVE);
+                    if kind == Kind::Con || observes {
+                        self.reject(peer, message.id);
+                    }
+                }
+            },
+        }
+    }
+
+    /// A response to a request of ours.
+    fn response_arrived(&mut self, now: u64, peer: u64, call: u64, message: &Message<'_>) {
+        let Ok(mut options) = Options::accept(message.options) else {
+            if message.kind == Kind::Con {
+                self.reject(peer, message.id);
+            }
+            return self.fail_call(now, call, Failure::BadOption);
+        };
+        if message.kind == Kind::Con {
+            self.remember(now, peer, message, Stage::Done(Reply::Ack));
+            self.send(peer, Owner::Nobody, message::empty(Kind::Ack, message.id).to_vec());
+        }
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.proven = true;
+        }
+        let extras = Extras::take(&mut options);
+        let Message { token, code, payload, .. } = *message;
+        self.answered(now, call, Heard { token, code, options, extras, payload });
+    }
+
+    fn reject(&mut self, peer: u64, id: u16) {
+        self.send(peer, Owner::Nobody, message::empty(Kind::Rst, id).to_vec());
+    }
+
+    /// Rejects a message of a peer that nothing is kept for; it is not shorter than the reset.
+    fn reset(&mut self, peer: P, id: u16) {
+        let datagram = message::empty(Kind::Rst, id).to_vec();
+        self.outputs.push_back(Output::Send { peer, datagram });
     }
 }

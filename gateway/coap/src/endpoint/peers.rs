@@ -1,0 +1,276 @@
+//! Peers: who is known, who was silent longest, what each one holds and may still do.
+//!
+//! Guarantees: never more peers than allowed. A newcomer takes the place of the peer that was silent
+//! longest among those that the caller did not verify; verified ones are replaced only by verified
+//! ones. Does not: end what a peer that has to go still holds; the endpoint does.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::BuildHasher,
+};
+
+use super::{
+    Peer,
+    blocks::{Representation, Upload},
+    slab::Slab,
+    transmit::Outgoing,
+};
+use crate::hash::Keyed;
+
+/// What is held for one peer.
+#[derive(Debug)]
+pub(super) struct State<P> {
+    pub(super) key: P,
+    /// The caller vouches for its address.
+    pub(super) verified: bool,
+    /// It has shown that it reads what is sent to its address: by an Echo, or the token of a
+    /// request of ours.
+    pub(super) proven: bool,
+    /// When it was last heard.
+    pub(super) seen: u64,
+    /// Bytes that may be sent to it while it is neither verified nor proven.
+    pub(super) credit: usize,
+    pub(super) bucket: Bucket,
+    /// The message ID of the next message to it.
+    pub(super) next_id: u16,
+    /// Until then it is silent, and nothing more is sent that it does not acknowledge.
+    pub(super) probed_until: u64,
+    /// Exchanges, the oldest first.
+    pub(super) exchanges: VecDeque<u64>,
+    /// How many of them wait for the application.
+    pub(super) pending: usize,
+    pub(super) uploads: Vec<Upload>,
+    pub(super) representations: Vec<Representation>,
+    pub(super) observations: Vec<u64>,
+    pub(super) calls: Vec<u64>,
+    pub(super) waiting: VecDeque<Outgoing>,
+    pub(super) in_flight: Vec<u64>,
+    /// Bytes held for it.
+    pub(super) bytes: usize,
+    newer: Option<u64>,
+    older: Option<u64>,
+}
+
+impl<P> State<P> {
+    /// Whether its address is known to be its own.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.verified || self.proven
+    }
+
+    /// Whether it may be dropped without a loss for anyone.
+    pub(super) fn is_idle(&self) -> bool {
+        self.observations.is_empty()
+            && self.calls.is_empty()
+            && self.in_flight.is_empty()
+            && self.waiting.is_empty()
+    }
+
+    /// A message ID for the next message.
+    pub(super) const fn take_id(&mut self) -> u16 {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        id
+    }
+}
+
+/// A token bucket, in thousandths of requests.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    level: u64,
+    at: u64,
+}
+
+impl Bucket {
+    /// Takes one request out, or says after how many ms there will be one.
+    pub(super) fn take(&mut self, now: u64, rate: u32, burst: u32) -> Result<(), u64> {
+        if rate == 0 {
+            return Ok(());
+        }
+        let (rate, full) = (u64::from(rate), u64::from(burst.max(1)) * 1000);
+        let gained = now.saturating_sub(self.at).saturating_mul(rate);
+        self.level = self.level.saturating_add(gained).min(full);
+        self.at = now;
+        match self.level.checked_sub(1000) {
+            Some(rest) => {
+                self.level = rest;
+                Ok(())
+            }
+            None => Err((1000 - self.level).div_ceil(rate)),
+        }
+    }
+}
+
+/// The ends of a list of peers: newest and oldest.
+#[derive(Debug, Default)]
+struct Ends {
+    newest: Option<u64>,
+    oldest: Option<u64>,
+}
+
+/// All peers.
+#[derive(Debug)]
+pub(super) struct Peers<P> {
+    states: Slab<State<P>>,
+    by_key: HashMap<P, u64, Keyed>,
+    /// Those that the caller did not verify, and those that it did.
+    lists: [Ends; 2],
+    hash: Keyed,
+    limit: usize,
+}
+
+impl<P: Peer> Peers<P> {
+    pub(super) fn new(limit: usize, hash: Keyed) -> Self {
+        let lists = [Ends::default(), Ends::default()];
+        Self { states: Slab::new(), by_key: HashMap::with_hasher(hash), lists, hash, limit }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    pub(super) fn find(&self, key: &P) -> Option<u64> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn get(&self, id: u64) -> Option<&State<P>> {
+        self.states.get(id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut State<P>> {
+        self.states.get_mut(id)
+    }
+
+    /// The same for a peer that has to be there; a peer that isn't gives a number of its own.
+    pub(super) fn fingerprint(&self, key: &P) -> u64 {
+        self.hash.hash_one(key)
+    }
+
+    /// Who has to go before a newcomer comes in; `Err` if nobody will.
+    pub(super) fn victim(&self, verified: bool) -> Result<Option<u64>, ()> {
+        if self.len() < self.limit {
+            return Ok(None);
+        }
+        let verified = self.lists[1].oldest.filter(|_| verified);
+        self.lists[0].oldest.or(verified).map(Some).ok_or(())
+    }
+
+    /// The silent longest that isn't verified, other than this one.
+    pub(super) fn least(&self, other: u64) -> Option<u64> {
+        let oldest = self.lists[0].oldest?;
+        if oldest != other { Some(oldest) } else { self.states.get(oldest)?.newer }
+    }
+
+    /// Adds a peer; there is room.
+    pub(super) fn insert(&mut self, now: u64, key: P, verified: bool, burst: u32) -> u64 {
+        let state = State {
+            key,
+            verified,
+            proven: false,
+            seen: now,
+            credit: 0,
+            bucket: Bucket { level: u64::from(burst.max(1)) * 1000, at: now },
+            next_id: 0,
+            probed_until: 0,
+            exchanges: VecDeque::new(),
+            pending: 0,
+            uploads: Vec::new(),
+            representations: Vec::new(),
+            observations: Vec::new(),
+            calls: Vec::new(),
+            waiting: VecDeque::new(),
+            in_flight: Vec::new(),
+            bytes: 0,
+            newer: None,
+            older: None,
+        };
+        let id = self.states.insert(state);
+        self.by_key.insert(key, id);
+        self.link(id, verified);
+        id
+    }
+
+    /// Removes a peer, with what it holds.
+    pub(super) fn remove(&mut self, id: u64) -> Option<State<P>> {
+        self.unlink(id);
+        let state = self.states.remove(id)?;
+        self.by_key.remove(&state.key);
+        Some(state)
+    }
+
+    /// The peer was heard now.
+    pub(super) fn touch(&mut self, now: u64, id: u64, verified: bool) {
+        let Some(state) = self.states.get_mut(id) else { return };
+        state.seen = now;
+        if state.newer.is_some() || state.verified != verified {
+            self.unlink(id);
+            if let Some(state) = self.states.get_mut(id) {
+                state.verified = verified;
+            }
+            self.link(id, verified);
+        }
+    }
+
+    /// The peer of each list that was silent longest.
+    pub(super) fn oldest(&self) -> impl Iterator<Item = (u64, &State<P>)> {
+        let ids = self.lists.iter().filter_map(|list| list.oldest);
+        ids.filter_map(|id| Some((id, self.states.get(id)?)))
+    }
+
+    fn link(&mut self, id: u64, verified: bool) {
+        let list = &mut self.lists[usize::from(verified)];
+        let second = list.newest.replace(id);
+        list.oldest.get_or_insert(id);
+        if let Some(state) = second.and_then(|second| self.states.get_mut(second)) {
+            state.newer = Some(id);
+        }
+        if let Some(state) = self.states.get_mut(id) {
+            (state.newer, state.older) = (None, second);
+        }
+    }
+
+    fn unlink(&mut self, id: u64) {
+        let Some(state) = self.states.get(id) else { return };
+        let (newer, older, verified) = (state.newer, state.older, state.verified);
+        match newer.and_then(|newer| self.states.get_mut(newer)) {
+            Some(state) => state.older = older,
+            None => self.lists[usize::from(verified)].newest = older,
+        }
+        match older.and_then(|older| self.states.get_mut(older)) {
+            Some(state) => state.newer = newer,
+            None => self.lists[usize::from(verified)].oldest = newer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(limit: usize) -> Peers<u32> {
+        Peers::new(limit, Keyed::new([0, 0]))
+    }
+
+    #[test]
+    fn the_silent_longest_goes_first_and_the_verified_stay() {
+        let mut peers = peers(3);
+        let [a, b, c] = [(1, false), (2, true), (3, false)]
+            .map(|(key, verified)| peers.insert(0, key, verified, 1));
+        assert_eq!(peers.victim(false), Ok(Some(a)));
+        peers.touch(1, a, false);
+        assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), Some(a)));
+        peers.remove(c);
+        assert_eq!(peers.victim(false), Ok(None));
+        peers.touch(2, a, true);
+        peers.insert(2, 4, true, 1);
+        assert_eq!((peers.victim(false), peers.victim(true)), (Err(()), Ok(Some(b))));
+    }
+
+    #[test]
+    fn a_bucket_refills_with_its_rate() {
+        let mut bucket = Bucket { level: 2000, at: 0 };
+        assert_eq!([0; 3].map(|now| bucket.take(now, 10, 2)), [Ok(()), Ok(()), Err(100)]);
+        assert_eq!(bucket.take(40, 10, 2), Err(60));
+        assert_eq!(bucket.take(100, 10, 2), Ok(()));
+        assert_eq!(bucket.take(100, 0, 2), Ok(()));
+    }
+}

@@ -1,0 +1,143 @@
+//! Bounds: rate, peers without proven address (RFC 9175 §2.4), requests that wait, memory.
+
+use sluicegate_coap::{Code, Error, Method, Request, Response, Settings, message::Kind, option};
+
+use crate::bench::{Bench, PEER, body, get, get_observe, message};
+
+#[test]
+fn the_rate_holds_and_a_pause_gives_a_burst() {
+    let mut bench = Bench::with(Settings { rate: 2, burst: 5, ..Settings::default() });
+    let mut id = 0;
+    let mut answered = |bench: &mut Bench| {
+        (0..20)
+            .filter(|_| {
+                id += 1;
+                bench.hear(&get(id, &[], "r"));
+                !bench.asked.is_empty() && bench.answer(Response::content(0, "x")).len() == 1
+            })
+            .count()
+    };
+    assert_eq!(answered(&mut bench), 5);
+    assert_eq!(bench.sent.last().unwrap().code, Code::TOO_MANY_REQUESTS);
+    assert_eq!(bench.sent.last().unwrap().uint(option::MAX_AGE), Some(1));
+    bench.wait(1_000);
+    assert_eq!(answered(&mut bench), 2);
+    bench.wait(100_000);
+    assert_eq!(answered(&mut bench), 5);
+}
+
+#[test]
+fn repetitions_do_not_count_as_requests() {
+    let mut bench = Bench::with(Settings { rate: 1, burst: 1, ..Settings::default() });
+    bench.hear(&get(1, &[], "r"));
+    let answer = bench.answer(Response::content(0, "x"));
+    for _ in 0..9 {
+        assert_eq!(bench.hear(&get(1, &[], "r")), answer);
+    }
+}
+
+#[test]
+fn a_peer_of_unproven_address_never_gets_more_than_three_times_its_bytes() {
+    let mut bench = Bench::new();
+    bench.verified = false;
+    let (mut received, mut length) = (0, 0);
+    for id in 0..50u16 {
+        let request = get(id, &[1], "resource");
+        received += request.len();
+        length += bench.hear(&request).iter().map(|sent| sent.bytes.len()).sum::<usize>();
+        if id % 3 == 0 {
+            length += bench.wait(600).iter().map(|sent| sent.bytes.len()).sum::<usize>();
+        }
+        if !bench.asked.is_empty() {
+            let sent = bench.answer(Response::content(0, body(id.into())));
+            length += sent.iter().map(|sent| sent.bytes.len()).sum::<usize>();
+        }
+        length += bench.wait(100_000).iter().map(|sent| sent.bytes.len()).sum::<usize>();
+        assert!(length <= 3 * received, "{length} for {received}");
+    }
+}
+
+#[test]
+fn what_changes_or_keeps_state_needs_an_echo() {
+    let mut bench = Bench::new();
+    bench.verified = false;
+    let put = |id, echo: Option<&[u8]>| {
+        let mut options = vec![(option::URI_PATH, &b"r"[..])];
+        options.extend(echo.map(|echo| (option::ECHO, echo)));
+        message(Kind::Con, Code(3), id, &[4], &options, b"1")
+    };
+    let sent = bench.hear(&put(1, None));
+    assert_eq!((sent[0].code, bench.asked.len()), (Code::UNAUTHORIZED, 0));
+    let echo = sent[0].options.first(option::ECHO).unwrap().to_vec();
+    assert_eq!(bench.hear(&get_observe(2, &[1], "resource", 0))[0].code, Code::UNAUTHORIZED);
+    let stranger = bench.hear_from(8, &put(3, Some(&echo)));
+    assert_eq!((stranger[0].code, bench.asked.len()), (Code::UNAUTHORIZED, 0));
+    bench.hear(&put(4, Some(&echo)));
+    assert!(bench.asked[0].request.options.first(option::ECHO).is_none());
+    bench.answer(Response::new(Code::CHANGED));
+    bench.hear(&get(5, &[], "r"));
+    let sent = bench.answer(Response::content(0, body(500)));
+    assert_eq!((sent[0].code, sent[0].payload.len()), (Code::CONTENT, 500));
+    bench.wait(70_000);
+    assert_eq!(bench.hear_from(9, &put(6, Some(&echo)))[0].code, Code::UNAUTHORIZED);
+}
+
+#[test]
+fn too_many_waiting_requests_are_turned_away() {
+    let mut bench = Bench::with(Settings { pending_per_peer: 3, ..Settings::default() });
+    for id in 0..3 {
+        assert_eq!(bench.hear(&get(id, &[], "r")), []);
+    }
+    assert_eq!(bench.hear(&get(3, &[], "r"))[0].code, Code::SERVICE_UNAVAILABLE);
+    bench.answer(Response::content(0, "x"));
+    assert_eq!(bench.hear(&get(3, &[], "r")), []);
+}
+
+#[test]
+fn strangers_do_not_push_out_verified_peers() {
+    let mut bench = Bench::with(Settings { peers: 4, ..Settings::default() });
+    for peer in 0..3 {
+        bench.hear_from(peer, &get_observe(1, &[1], "r", 0));
+        bench.answer(Response::content(0, "x"));
+    }
+    bench.verified = false;
+    for peer in 10..1000 {
+        bench.hear_from(peer, &get(1, &[1], "r"));
+        bench.answer(Response::content(0, "x"));
+    }
+    assert_eq!((bench.endpoint.usage().peers, bench.ended.len()), (4, 0));
+    bench.verified = true;
+    bench.hear_from(4, &get(1, &[1], "r"));
+    assert_eq!((bench.endpoint.usage().observations, bench.ended.len()), (3, 0));
+    bench.hear_from(5, &get(1, &[1], "r"));
+    assert_eq!((bench.endpoint.usage().observations, bench.ended.len()), (2, 1));
+}
+
+#[test]
+fn requests_of_ours_are_bounded() {
+    let settings = Settings { requests_per_peer: 2, requests: 3, body: 100, ..Settings::default() };
+    let mut bench = Bench::with(settings);
+    let mut request = |peer, length| {
+        let request = Request::new(Method::Put, "r").payload(0, body(length));
+        bench.endpoint.request(0, peer, request).map(|_| ())
+    };
+    let to_peer = Err(Error::TooMany { what: "requests to this peer", limit: 2 });
+    let in_all = Err(Error::TooMany { what: "requests", limit: 3 });
+    assert_eq!([request(1, 9), request(1, 9), request(1, 9)], [Ok(()), Ok(()), to_peer]);
+    assert_eq!([request(2, 9), request(2, 9)], [Ok(()), in_all]);
+    assert!(matches!(request(2, 101), Err(Error::TooLarge { size: 101, limit: 100, .. })));
+}
+
+#[test]
+fn old_answers_make_room_for_new_ones() {
+    let settings = Settings { bytes: 4_000, rate: 0, ..Settings::default() };
+    let mut bench = Bench::with(settings);
+    for id in 0..500 {
+        bench.hear_from(u32::from(id) % 50, &get(id, &[1], "r"));
+        let sent = bench.answer(Response::content(0, body(500)));
+        assert_eq!(sent[0].payload.len(), 500);
+        assert!(bench.endpoint.usage().bytes <= 4_000);
+    }
+    assert_eq!(bench.hear_from(499 % 50, &get(499, &[1], "r")).len(), 1);
+    bench.endpoint.forget(PEER);
+}

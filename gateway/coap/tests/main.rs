@@ -1,0 +1,12 @@
+//! Tests of the endpoint through its interface: bytes and times in, effects out.
+#![allow(clippy::cast_possible_truncation)]
+
+mod bench;
+mod blocks;
+mod client;
+mod defects;
+mod limits;
+mod messages;
+mod observe;
+mod rfc;
+mod simulator;
