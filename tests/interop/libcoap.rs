@@ -58,7 +58,7 @@ fn what_is_wrong_is_named_and_reaches_nothing() {
     let before = site.place.status()["size"].clone();
     let huge = format!("[{{\"n\":\"x\",\"vs\":\"{}\"}}]", "a".repeat(200_000));
     for (format, payload, code, named) in [
-        ("0", PACK, "4.15", "110 or 112"),
+        ("0", PACK, "4.15", "110 nor 112"),
         ("110", r#"[{"n":"power","v":1},{"n":"power"}]"#, "4.00", "record 1"),
         ("110", "{}", "4.00", ""),
         ("112", "\u{1}", "4.00", ""),

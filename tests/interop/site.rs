@@ -16,7 +16,7 @@ pub(crate) const KEY: &str = "a-16-byte-secret";
 /// A running gateway and its ports.
 pub(crate) struct Site {
     pub(crate) place: Place,
-    pub(crate) gateway: Process,
+    _gateway: Process,
     pub(crate) plain: u16,
     pub(crate) secure: u16,
 }
@@ -40,7 +40,7 @@ impl Site {
         let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
         opened.unwrap().write_all(hex.as_bytes()).unwrap();
         let gateway = place.gateway();
-        Self { place, gateway, plain, secure }
+        Self { place, _gateway: gateway, plain, secure }
     }
 
     /// Runs libcoap's client; gives what it printed.
@@ -64,7 +64,8 @@ impl Site {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let missing = |error| panic!("{}: {error}; run tests/setup/install.sh test", python.display());
+        let missing =
+            |error| panic!("{}: {error}; run tests/setup/install.sh test", python.display());
         started.unwrap_or_else(missing)
     }
 }

@@ -65,8 +65,7 @@ impl Field {
         let (max_payload, keeper) = (config.log.max_payload, keeper.clone());
         let parts = (keeper.clone(), registry.clone(), contacts.clone());
         let changes = Changes::default();
-        let intake =
-            Intake::new(parts.0, parts.1, parts.2, changes.clone(), clock, max_payload);
+        let intake = Intake::new(parts.0, parts.1, parts.2, changes.clone(), clock, max_payload);
         let parts = (keeper.clone(), registry.clone(), contacts.clone());
         let commands = Commands::load(parts.0, parts.1, parts.2, clock).await?;
         Ok(Self {

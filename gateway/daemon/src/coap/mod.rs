@@ -93,8 +93,11 @@ impl Server {
         let sessions = Sessions::new(dtls, field.registry.psks(), now, &secret)?;
         let (tell, done) = mpsc::unbounded_channel();
         let places = Rc::new(RefCell::new(Places::new(field.registry.clone())));
+        // Plain and over DTLS, a message has the same bounds.
+        let datagram = sessions.max_plaintext();
+        let settings = Settings { datagram, ..settings(config, max_payload) };
         let mut server = Self {
-            endpoint: Endpoint::new(settings(config, max_payload), random()?),
+            endpoint: Endpoint::new(settings, random()?),
             sessions,
             plain: None,
             secure: None,
@@ -287,7 +290,10 @@ impl Server {
         match peer {
             Link::Plain(path) => self.plain_outbox.push(Datagram { path, bytes: datagram }),
             Link::Dtls(session) => {
-                self.sessions.send(Instant::now().into_std(), session, &datagram);
+                let now = Instant::now().into_std();
+                if let Err(refused) = self.sessions.send(now, session, &datagram) {
+                    tracing::debug!(?refused, "a message to a device was not sent");
+                }
                 self.perform_sessions();
             }
         }

@@ -197,8 +197,7 @@ fn observable(links: &[u8]) -> Vec<String> {
 
 fn answer(order: &Order, result: Result<Response, Failure>) -> Answer {
     let Ok(response) = result else { return Answer::Unreachable };
-    let text: String =
-        String::from_utf8_lossy(&response.payload).chars().take(MAX_STATE).collect();
+    let text: String = String::from_utf8_lossy(&response.payload).chars().take(MAX_STATE).collect();
     match response.code {
         // The device wants it later, or does not know the gateway any more.
         Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS => Answer::Unreachable,

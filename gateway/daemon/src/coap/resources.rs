@@ -180,13 +180,7 @@ impl Resources {
         Step::Later
     }
 
-    fn prove(
-        &self,
-        exchange: ExchangeId,
-        device: String,
-        index: &str,
-        request: &Request,
-    ) -> Step {
+    fn prove(&self, exchange: ExchangeId, device: String, index: &str, request: &Request) -> Step {
         let Ok(index) = index.parse::<u64>() else {
             return Step::Now(Response::new(Code::NOT_FOUND));
         };
