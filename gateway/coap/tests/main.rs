@@ -1,5 +1,5 @@
 //! Tests of the endpoint through its interface: bytes and times in, effects out.
-#![allow(clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_truncation, clippy::panic, clippy::unwrap_used)]
 
 mod bench;
 mod blocks;

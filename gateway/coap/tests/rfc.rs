@@ -36,7 +36,7 @@ fn figures_18_and_19_a_request_or_its_answer_is_lost() {
     bench.endpoint.request(bench.now, PEER, Request::new(Method::Get, "temperature")).unwrap();
     let first = bench.drain().remove(0);
     let again = bench.wait(3_000);
-    assert_eq!(again, [first.clone()]);
+    assert_eq!(again, std::slice::from_ref(&first));
     bench.hear(&message(Kind::Ack, Code::CONTENT, first.id, &first.token, &[], b"22.3 C"));
     assert_eq!(bench.answers[0].1.as_ref().unwrap().payload, b"22.3 C");
     let mut server = Bench::new();
