@@ -97,7 +97,7 @@ impl Table {
                     self.said += 1;
                 }
                 Output::Opened { path, .. } => assert_eq!((path, self.said), (dtls_place(0), 0)),
-                Output::Closed { .. } => panic!("the session was closed from outside"),
+                Output::Closed { .. } => unreachable!("the session was closed from outside"),
             }
         }
         begun

@@ -70,6 +70,6 @@ fn cookie(place: u8, hello: &[u8]) -> Vec<u8> {
     let now = Instant::now();
     let mut table = dtls_table(now);
     table.receive(now, dtls_place(place), hello);
-    let Some(Output::Send(request)) = table.poll_output() else { panic!("no answer") };
+    let Some(Output::Send(request)) = table.poll_output() else { unreachable!("no answer") };
     request.bytes[28..].to_vec()
 }
