@@ -7,9 +7,27 @@
 //! After each call take everything from [`DtlsClient::poll`], then wait until
 //! [`DtlsClient::next_timeout`].
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
 
-use dimpl::{Config, Dtls, Output, PskResolver};
+use dimpl::{
+    Config, Dtls, Output, PskResolver,
+    crypto::{CryptoProvider, rust_crypto},
+};
+
+/// A device gives up after this, and begins anew.
+const HANDSHAKE: Duration = Duration::from_secs(8);
+
+/// The cryptography of the one cipher suite; `dimpl` tests all that it is given for each client.
+static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| {
+    let all = rust_crypto::default_provider();
+    let psk = all.cipher_suites.iter().copied().filter(|suite| suite.suite().is_psk());
+    let cipher_suites = Vec::leak(psk.collect());
+    CryptoProvider { cipher_suites, kx_groups: &[], ..all }
+});
 
 /// What the client wants done, or tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +63,10 @@ impl DtlsClient {
     /// A client that names itself `identity`.
     pub fn new(identity: &str, key: &[u8; 16], now: Instant) -> Self {
         let config = Config::builder()
+            .with_crypto_provider(PROVIDER.clone())
             .with_psk_client(identity.as_bytes().to_vec(), Arc::new(Key(*key)))
             .dtls13_cipher_suites(&[])
+            .handshake_timeout(HANDSHAKE)
             .build()
             .expect("the settings agree with each other");
         let mut dtls = Dtls::new_12_psk(Arc::new(config), now);

@@ -8,12 +8,18 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+// The simulated devices' client, so that there is one.
+#[path = "../../devices/dtls.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod device;
+mod dtls;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 mod senml;
 
+pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -31,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("consistency", consistency),
+    ("dtls_sessions", dtls_sessions),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
     ("inclusion", inclusion),

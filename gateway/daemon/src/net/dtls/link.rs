@@ -12,13 +12,15 @@
 use std::{
     cell::Cell,
     fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock},
     time::Instant,
 };
 
 use dimpl::{
     Config, CryptoError, Dtls, HashAlgorithm, PskResolver,
-    crypto::{CryptoProvider, Dtls12CipherSuite, HmacProvider, rust_crypto},
+    crypto::{
+        CryptoProvider, Dtls12CipherSuite, HmacProvider, SupportedDtls12CipherSuite, rust_crypto,
+    },
 };
 
 use super::{
@@ -30,6 +32,19 @@ use crate::net::psk::{Enrolled, Identity};
 /// Most datagrams of a handshake that wait for an earlier one.
 const MAX_WAITING: usize = 8;
 
+/// The one cipher suite that is spoken; `dimpl` tests all that it is given when it starts.
+static SUITES: LazyLock<Vec<&'static dyn SupportedDtls12CipherSuite>> = LazyLock::new(|| {
+    let all = rust_crypto::default_provider().cipher_suites.iter().copied();
+    all.filter(|suite| suite.suite() == Dtls12CipherSuite::PSK_AES128_CCM_8).collect()
+});
+
+static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| CryptoProvider {
+    cipher_suites: &SUITES,
+    kx_groups: &[],
+    hmac_provider: &CookieHmac,
+    ..rust_crypto::default_provider()
+});
+
 /// What every session shares: the settings, and who is enrolled.
 pub(super) struct Common {
     config: Arc<Config>,
@@ -39,12 +54,9 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(settings: &Settings, enrolled: Enrolled) -> Result<Self, dimpl::Error> {
         let keys = Arc::new(Keys { enrolled: RwLock::new(enrolled), asked: Mutex::new(None) });
-        let provider =
-            CryptoProvider { hmac_provider: &CookieHmac, ..rust_crypto::default_provider() };
         let config = Config::builder()
-            .with_crypto_provider(provider)
+            .with_crypto_provider(PROVIDER.clone())
             .with_psk_server(None, Arc::clone(&keys) as Arc<dyn PskResolver>)
-            .dtls12_cipher_suites(&[Dtls12CipherSuite::PSK_AES128_CCM_8])
             .dtls13_cipher_suites(&[])
             .mtu(settings.mtu)
             .max_queue_rx(MAX_WAITING)

@@ -252,7 +252,14 @@ impl Sessions {
         };
         self.sessions.insert(id, Box::new(session));
         self.paths.entry(path).or_default().pending = Some(id);
+        let before = self.outputs.len();
         self.drive(now, id, |_| begun);
+        // What `dimpl` can't read it passes over in silence, such as a hello with unknown cipher suites only.
+        if self.outputs.len() == before
+            && let Some(session) = self.remove(id)
+        {
+            self.push(path, session.link.failure());
+        }
     }
 
     /// Whether one more handshake may begin; makes it so where another one has to go.
