@@ -131,9 +131,7 @@ impl Counter {
     ) {
         while let Some(line) = next_line(&mut lines).await {
             let bytes = line.as_ref().map_or(0, Vec::len);
-            let request = line.and_then(|line| {
-                serde_json::from_slice::<Request>(&line).map_err(|error| error.to_string())
-            });
+            let request = line.and_then(|line| Request::parse(&line));
             let request = match request {
                 Ok(request) => request,
                 Err(reason) => {
@@ -274,7 +272,8 @@ async fn next_line(lines: &mut BufReader<OwnedReadHalf>) -> Option<Result<Vec<u8
     }
 }
 
-fn check_payload(format: u16, payload: &str) -> Result<(), String> {
+/// Whether a payload is what its content format says; the error says why not.
+pub fn check_payload(format: u16, payload: &str) -> Result<(), String> {
     if format != SENML_JSON {
         return Err(format!("content format {format} is not known, 110 (SenML JSON) is"));
     }

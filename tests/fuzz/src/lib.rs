@@ -8,11 +8,13 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+mod daemon;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 
+pub use daemon::{configuration, feed_rows, log_tail, socket_line};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -28,18 +30,22 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
     ("bundle", bundle),
     ("checkpoint", checkpoint),
+    ("configuration", configuration),
     ("consistency", consistency),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
+    ("feed_rows", feed_rows),
     ("inclusion", inclusion),
     ("ledger_answer", ledger_answer),
     ("ledger_file", ledger_file),
     ("ledger_question", ledger_question),
     ("ledger_record", ledger_record),
+    ("log_tail", log_tail),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),
     ("policy", policy),
+    ("socket_line", socket_line),
     ("tile_entries", tile_entries),
     ("tile_path", tile_path),
     ("tlog_proof", tlog_proof),
