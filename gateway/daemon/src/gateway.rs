@@ -46,8 +46,9 @@ pub fn run(file: &Path) -> Result<(), Error> {
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
         let config = Rc::new(config);
-        let listener = socket::bind(&config.socket)?;
         let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
+        // Whoever finds the socket finds a gateway that answers.
+        let listener = socket::bind(&config.socket)?;
         let counter = socket::Counter::new(Rc::clone(&config), keeper.clone(), reach);
         tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
         notify("READY=1\nSTATUS=Logging readings");
