@@ -188,6 +188,17 @@ fn a_configuration_that_makes_no_sense_any_more_is_replaced_by_the_last_good_one
     let mut client = stopped.place.client();
     assert_eq!(client.index("meter-1", 0), stopped.first);
     client.log_new("meter-1", ROWS);
+    // So do the commands beside it, with a word.
+    let config = ["--config", "sluicegate.toml"];
+    let policy = stopped.place.run(&[&["policy", "--out", "policy"], &config[..]].concat());
+    let prove = ["prove", "--device", "meter-1", "--seq", "7", "--out", "seven.sgp"];
+    let proof = stopped.place.run(&[&prove[..], &config].concat());
+    let mut feed = stopped.place.start(&[&["feed", "-"], &config[..]].concat());
+    feed.pipe(&rows("meter-1", 0..3));
+    for ended in [policy, proof, feed.end()] {
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert!(ended.err.contains("the last one that worked"), "{}", ended.err);
+    }
     gateway.stop();
     fs::write(file, good).unwrap();
     let _gateway = stopped.place.gateway();

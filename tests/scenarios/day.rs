@@ -1,10 +1,13 @@
 //! A day in the life: readings from a pipe, all anchored, every kind of proof, with the gateway
 //! running and stopped.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::{
     effects,
+    logged::{folder, published},
     place::{Place, rows},
 };
 
@@ -70,4 +73,26 @@ pub fn assert_complete(readings: &[Value]) {
     let mut sorted = seqs.clone();
     sorted.sort_unstable();
     assert!(sorted.iter().copied().eq(0..seqs.len() as u64), "{seqs:?}");
+}
+
+#[test]
+fn proofs_of_a_log_that_did_not_grow_write_no_file_of_it() {
+    let place = Place::new();
+    let _processes = [place.ledger(), place.gateway()];
+    place.feed(&rows("meter-1", 0..300));
+    let size = place.wait_anchored()["size"].as_u64().unwrap();
+    place.prove(&["meter-1", "--seq", "7"], "one.sgp");
+    let written = || {
+        let names = ["checkpoint", "tile/entries/001.p", "tile/0/001.p"];
+        names.map(|name| fs::metadata(folder(&place, 1).join(name)).unwrap().modified().unwrap())
+    };
+    let before = written();
+    assert_eq!(published(&folder(&place, 1)).1, size);
+    for seq in ["7", "8", "299"] {
+        place.prove(&["meter-1", "--seq", seq], "one.sgp");
+    }
+    assert_eq!(written(), before);
+    place.feed(&rows("meter-1", 300..301));
+    place.prove(&["meter-1", "--seq", "300"], "one.sgp");
+    assert_ne!(written()[0], before[0]);
 }

@@ -113,12 +113,36 @@ fn tampered_and_forged_bundles_and_unknown_signers_are_invalid() {
     let other_ledger = proved.policy_but("other-ledger", "ledger ", &format!("{ledger}\n"));
     let code = proved.code(&proved.bundle, &other_ledger, &[]);
     assert!([1, 2].contains(&code), "{code}");
-    // Many files: the worst counts.
-    let files = [&proved.bundle, &forger.bundle].map(|file| file.to_str().unwrap());
+}
+
+#[test]
+fn each_of_several_files_gets_its_verdict_and_the_worst_counts() {
+    let proved = Proved::new();
+    let bare = proved.place.prove(&["meter-1", "--seq", "1", "--format", "tlog-proof"], "bare");
+    let bad = proved.place.path("bad");
+    fs::write(&bad, "no proof").unwrap();
+    let [good, bare, bad] = [&proved.bundle, &bare, &bad].map(|file| file.to_str().unwrap());
     let policy = proved.policy.to_str().unwrap();
-    let both = proved.place.run(&["verify", "--policy", policy, files[0], files[1]]);
-    assert_eq!(both.code, Some(1), "{}", both.out);
-    assert!(both.out.contains(files[1]), "{}", both.out);
+    for (files, worst) in [
+        (&[good, good][..], 0),
+        (&[good, bare, good], 2),
+        (&["nowhere", bare, good], 64),
+        (&["nowhere", good, bad, bare], 1),
+    ] {
+        let all = proved.place.run(&[&["verify", "--policy", policy], files].concat());
+        assert_eq!(all.code, Some(worst), "{files:?}: {}{}", all.out, all.err);
+        for file in files {
+            let told = if *file == "nowhere" { &all.err } else { &all.out };
+            assert!(told.contains(file), "{file} of {files:?}: {}{}", all.out, all.err);
+        }
+        let all = proved.place.run(&[&["verify", "--json", "--policy", policy], files].concat());
+        assert_eq!((all.code, all.out.lines().count()), (Some(worst), files.len()), "{}", all.out);
+        for (line, file) in all.out.lines().zip(files) {
+            let told: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(told["file"], *file);
+            assert_eq!(told["error"].is_string(), *file == "nowhere", "{told}");
+        }
+    }
 }
 
 #[test]

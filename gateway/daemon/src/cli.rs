@@ -42,6 +42,11 @@ macro_rules! say {
 /// How long a running gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Exit codes of `verify`; [`report`] holds them.
+const VERDICTS: &str = "Exit codes: 0 valid and anchored, 1 invalid, 2 no anchor that the policy trusts, 3 witnesses \
+                        missing, 4 ledger unreachable, 64 usage or unreadable. Of several files the worst counts: \
+                        1, 64, 4, 3, 2, 0.";
+
 /// A gateway that pays, proves and acts for tiny devices.
 #[derive(Debug, Parser)]
 #[command(name = "sluicegate", version, max_term_width = 100)]
@@ -92,6 +97,7 @@ enum Command {
         json: bool,
     },
     /// Check bundles (.sgp) and tlog-proofs against your policy; offline unless --rpc is given
+    #[command(after_help = VERDICTS)]
     Verify(Verify),
 }
 
@@ -204,7 +210,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Ledger(configured) => gateway::run_ledger(&configured.config)?,
         Command::Note(arguments) => device::note(arguments)?,
         Command::Policy { configured, out } => {
-            let policy = setup::policy(&Config::load(&configured.config)?)?;
+            let policy = setup::policy(&usable(&configured.config)?)?;
             write_out(out.as_deref(), policy.as_bytes())?;
         }
         Command::Prove(arguments) => write_proof(arguments)?,
@@ -216,8 +222,17 @@ fn run(command: Command) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The configuration that a gateway runs with, and a word if it is not the one in the file.
+fn usable(file: &Path) -> Result<Config, Error> {
+    let (config, notice) = gateway::usable(file)?;
+    if let Some(notice) = notice {
+        eprintln!("sluicegate: {notice}");
+    }
+    Ok(config)
+}
+
 fn feed_file(arguments: &Feed) -> Result<ExitCode, Error> {
-    let config = Config::load(&arguments.configured.config)?;
+    let config = usable(&arguments.configured.config)?;
     let rows = match arguments.file.to_str() {
         Some("-") => feed::read(io::stdin()),
         _ => {
@@ -237,7 +252,7 @@ fn feed_file(arguments: &Feed) -> Result<ExitCode, Error> {
 }
 
 fn write_proof(arguments: Prove) -> Result<(), Error> {
-    let config = Config::load(&arguments.configured.config)?;
+    let config = usable(&arguments.configured.config)?;
     let which = match (arguments.seq, arguments.day, arguments.from, arguments.to) {
         (Some(seq), ..) => Which::Seq(seq),
         (None, Some(day), ..) => Which::Day(day),
@@ -297,8 +312,7 @@ fn restore(config: &Config) -> Result<(), Error> {
 }
 
 fn show_status(file: &Path, json: bool) -> Result<(), Error> {
-    // A gateway with a broken configuration runs with the last one that worked, and so does the way to ask it why.
-    let (config, _) = gateway::usable(file)?;
+    let config = usable(file)?;
     match ask(&config.socket, &Request::Status)? {
         Response::Status(status) if json => {
             say!("{}", serde_json::to_string(&status).unwrap_or_default());
@@ -339,23 +353,25 @@ fn verify_files(arguments: &Verify) -> Result<ExitCode, Error> {
         rpc: arguments.rpc.as_deref(),
     };
     let judged = verify::judge(&question)?;
-    let many = judged.len() > 1;
-    for verify::Judged { file, report } in &judged {
-        if arguments.json {
-            let json = report.to_json();
-            let name = serde_json::Value::from(file.display().to_string());
-            say!("{{\"file\":{name},\"report\":{json}}}");
-        } else {
-            if many {
-                say!("{}", file.display());
+    for verify::Judged { file, found } in &judged {
+        let name = serde_json::Value::from(file.display().to_string());
+        match found {
+            Ok(report) if arguments.json => {
+                say!("{{\"file\":{name},\"report\":{}}}", report.to_json());
             }
-            say!("{}", report.to_text());
+            Ok(report) if judged.len() > 1 => say!("{}\n{}", file.display(), report.to_text()),
+            Ok(report) => say!("{}", report.to_text()),
+            Err(error) => {
+                if arguments.json {
+                    let error = serde_json::Value::from(error.to_string());
+                    say!("{{\"file\":{name},\"error\":{error}}}");
+                }
+                report::fail(error);
+            }
         }
     }
-    // The worst counts: invalid before unreachable, missing witnesses and missing anchors.
-    let codes = judged.iter().map(|judged| judged.report.verdict.exit_code());
-    let worst = codes.max_by_key(|code| if *code == 1 { u8::MAX } else { *code });
-    Ok(ExitCode::from(worst.unwrap_or(0)))
+    let codes = judged.iter().map(verify::Judged::exit_code);
+    Ok(ExitCode::from(report::worst(codes)))
 }
 
 /// One request to the running gateway.

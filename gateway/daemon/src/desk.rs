@@ -57,6 +57,8 @@ pub struct Desk {
     next_timer_ms: u64,
     next_publish_ms: u64,
     next_sweep_ms: u64,
+    /// Leaves under the checkpoint in the folder of the open log; none if that is not known.
+    published: Option<u64>,
     /// Why the store has to be opened anew.
     failed: Option<String>,
     /// The newest own anchor on the ledger was compared with the store: checkpoints may be shown.
@@ -97,6 +99,7 @@ impl Desk {
             next_timer_ms: 0,
             next_publish_ms: now.monotonic_ms.saturating_add(setup.publish_interval_ms),
             next_sweep_ms: 0,
+            published: None,
             failed: None,
             compared: false,
             setup,
@@ -235,6 +238,7 @@ impl Desk {
         let (recorder, alarms) = open_recorder(&self.disk, &self.setup, now)?;
         self.anchoring = resume_anchoring(&recorder, self.setup.cadence, now)?;
         self.recorder = recorder;
+        self.published = None;
         self.alarm(Alarm(format!("the store failed and was opened again: {error}")));
         alarms.into_iter().for_each(|alarm| self.alarm(alarm));
         Ok(())
@@ -285,13 +289,24 @@ impl Desk {
                 self.growth.add(now.monotonic_ms, bytes);
             }
             Event::Published { size, note } => {
-                // Only readers of the folder miss it; the checkpoint itself is durable.
-                if let Err(error) = self.recorder.publish(size, &note) {
-                    self.alarm(Alarm(format!("the log's folder is not up to date: {error}")));
-                }
+                self.publish(size, &note);
                 for wish in self.wishes.drain(..) {
                     let _ = wish.send((size, note.clone()));
                 }
+            }
+        }
+    }
+
+    /// Brings the folder up to date, once for each size.
+    fn publish(&mut self, size: u64, note: &str) {
+        if self.published == Some(size) {
+            return;
+        }
+        match self.recorder.publish(size, note) {
+            Ok(()) => self.published = Some(size),
+            // Only readers of the folder miss it; the checkpoint itself is durable.
+            Err(error) => {
+                self.alarm(Alarm(format!("the log's folder is not up to date: {error}")));
             }
         }
     }

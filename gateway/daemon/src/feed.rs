@@ -70,10 +70,7 @@ pub type Rows = mpsc::Receiver<Result<Reading, Error>>;
 pub fn read(input: impl Read + Send + 'static) -> Rows {
     let (rows, readings) = mpsc::channel(WINDOW);
     std::thread::spawn(move || {
-        for (position, row) in csv::Reader::from_reader(input).deserialize::<Row>().enumerate() {
-            let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
-            let line = position + 2;
-            let reading = reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")));
+        for reading in parse(input) {
             let last = reading.is_err();
             if rows.blocking_send(reading).is_err() || last {
                 return;
@@ -81,6 +78,15 @@ pub fn read(input: impl Read + Send + 'static) -> Rows {
         }
     });
     readings
+}
+
+/// The readings of a CSV file, row by row; a malformed row names its line.
+pub fn parse(input: impl Read) -> impl Iterator<Item = Result<Reading, Error>> {
+    csv::Reader::from_reader(input).into_deserialize::<Row>().enumerate().map(|(position, row)| {
+        let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
+        let line = position + 2;
+        reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")))
+    })
 }
 
 /// Sends readings until all are answered.

@@ -421,9 +421,9 @@ fn bundle_bytes(entries: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
 }
 
 /// Tail records of entries from index `first` on: `CRC32 ‖ length ‖ entry`, the checksum over index, length and entry.
-fn records(first: u64, entries: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+pub fn records(first: u64, entries: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    for (index, entry) in (first..).zip(entries) {
+    for (index, entry) in (first..=u64::MAX).zip(entries) {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; 4]);
         tile::encode_entry(entry, &mut bytes)?;
@@ -433,10 +433,10 @@ fn records(first: u64, entries: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The entries of a tail up to the first record that does not check.
-fn parse_records(first: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
+/// The entries of a tail, the first of which has this index, up to the first record that does not check.
+pub fn parse_records(first: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
     let (mut entries, mut rest) = (Vec::new(), bytes);
-    for index in first.. {
+    for index in first..=u64::MAX {
         let Some((expected, record)) = rest.split_first_chunk::<4>() else { break };
         let Some((entry, after)) = tile::split_entry(record) else { break };
         if checksum(index, &record[..record.len() - after.len()]) != *expected {

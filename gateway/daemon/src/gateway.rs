@@ -46,10 +46,11 @@ pub fn run(file: &Path) -> Result<(), Error> {
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
         let field = Field::open(&config, &keeper, clock).await?;
-        let listener = socket::bind(&config.socket)?;
         let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
-        let counter = socket::Counter::new(keeper.clone(), &field, reach);
         let serving = serve_field(&config, &field).await?;
+        // Whoever finds the socket finds a gateway that answers.
+        let listener = socket::bind(&config.socket)?;
+        let counter = socket::Counter::new(keeper.clone(), &field, reach);
         tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
         notify("READY=1\nSTATUS=Logging readings");
         tokio::select! {

@@ -7,8 +7,10 @@
 //! | 2 | `verify`: valid, but without an anchor that the policy trusts |
 //! | 3 | `verify`: witnesses are missing |
 //! | 4 | `verify`: the ledger could not be reached |
-//! | 64 | the command line is wrong |
+//! | 64 | the command line is wrong; `verify`: a file can't be read |
 //! | 78 | the configuration or a credential is wrong |
+//!
+//! Of several files that are verified the worst counts: 1 before 64, and then the higher code.
 
 use std::process::ExitCode;
 
@@ -27,6 +29,11 @@ pub const fn exit_code(error: &Error) -> u8 {
         Error::Usage(_) => USAGE,
         _ => 1,
     }
+}
+
+/// The exit code of several files that were verified: the worst of theirs.
+pub fn worst(codes: impl Iterator<Item = u8>) -> u8 {
+    codes.max_by_key(|code| if *code == 1 { u8::MAX } else { *code }).unwrap_or(0)
 }
 
 /// Prints an error and gives its exit code.

@@ -155,9 +155,7 @@ impl Counter {
     ) {
         while let Some(line) = next_line(&mut lines).await {
             let bytes = line.as_ref().map_or(0, Vec::len);
-            let request = line.and_then(|line| {
-                serde_json::from_slice::<Request>(&line).map_err(|error| error.to_string())
-            });
+            let request = line.and_then(|line| Request::parse(&line));
             let request = match request {
                 Ok(request) => request,
                 Err(reason) => {

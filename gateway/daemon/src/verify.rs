@@ -18,7 +18,7 @@ use sluicegate_notary::{
 };
 use sluicegate_protocol::Digest;
 
-use crate::{Error, credentials, gateway::with_limit};
+use crate::{Error, credentials, gateway::with_limit, report};
 
 /// How long the ledger may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,15 +33,25 @@ pub struct Question<'a> {
     pub rpc: Option<&'a str>,
 }
 
-/// A file's report, or why it could not be read.
+/// A file and what was found in it.
 pub struct Judged {
     /// The file.
     pub file: PathBuf,
-    /// What was found.
-    pub report: Report,
+    /// Its report, or why it could not be read.
+    pub found: Result<Report, Error>,
 }
 
-/// Judges every file; a file that can't be read is an error, as is a policy that makes no sense.
+impl Judged {
+    /// The exit code of this file alone.
+    pub fn exit_code(&self) -> u8 {
+        match &self.found {
+            Ok(report) => report.verdict.exit_code(),
+            Err(error) => report::exit_code(error),
+        }
+    }
+}
+
+/// Judges every file by itself; a policy that makes no sense is an error.
 pub fn judge(question: &Question<'_>) -> Result<Vec<Judged>, Error> {
     let text = fs::read(question.policy).map_err(unreadable(question.policy))?;
     let policy = Policy::parse(&text).map_err(|error| {
@@ -55,9 +65,10 @@ pub fn judge(question: &Question<'_>) -> Result<Vec<Judged>, Error> {
         if let Some((source, digest)) = source.as_ref().zip(digest) {
             report = report.with_answer(source.ask(digest));
         }
-        Ok(Judged { file: file.clone(), report })
+        Ok(report)
     };
-    question.files.iter().map(judge).collect()
+    let judged = |file: &PathBuf| Judged { file: file.clone(), found: judge(file) };
+    Ok(question.files.iter().map(judged).collect())
 }
 
 /// A file of at most `limit` bytes.

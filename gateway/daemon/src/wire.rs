@@ -69,6 +69,13 @@ pub struct Note {
     pub text: String,
 }
 
+impl Request {
+    /// Reads a line without its end.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line).map_err(|error| error.to_string())
+    }
+}
+
 /// A reading as its feeder sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,6 +13,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod device;
 mod dtls;
+mod daemon;
 mod embedded;
 mod ledger;
 mod notary;
@@ -20,6 +21,7 @@ mod protocol;
 mod senml;
 
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
+pub use daemon::{configuration, feed_rows, log_tail, socket_line};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -36,20 +38,24 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
     ("bundle", bundle),
     ("checkpoint", checkpoint),
+    ("configuration", configuration),
     ("consistency", consistency),
     ("dtls_sessions", dtls_sessions),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
+    ("feed_rows", feed_rows),
     ("inclusion", inclusion),
     ("ledger_answer", ledger_answer),
     ("ledger_file", ledger_file),
     ("ledger_question", ledger_question),
     ("ledger_record", ledger_record),
+    ("log_tail", log_tail),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),
     ("policy", policy),
     ("senml", senml),
+    ("socket_line", socket_line),
     ("tile_entries", tile_entries),
     ("tile_path", tile_path),
     ("tlog_proof", tlog_proof),

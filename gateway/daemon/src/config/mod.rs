@@ -201,9 +201,14 @@ impl Config {
     pub fn load_as(file: &Path, original: &Path) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Configuration { file: file.to_owned(), reason };
         let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        config.resolve(original.parent().unwrap_or(Path::new("")));
-        config.check().map_err(wrong)?;
+        Self::parse(&text, original.parent().unwrap_or(Path::new(""))).map_err(wrong)
+    }
+
+    /// Reads and checks the text of a file in `folder`; the error says where and what.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.resolve(folder);
+        config.check()?;
         Ok(config)
     }
 

@@ -4,6 +4,7 @@
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
 mod daemon;
+mod dtls;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
 #[path = "../../../verifier/fixture.rs"]
@@ -26,6 +27,7 @@ fn main() -> io::Result<()> {
         embedded::seeds(),
         notary::seeds(),
         daemon::seeds(),
+        dtls::seeds(),
     ];
     for (target, name, bytes) in seeds.into_iter().flatten() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
