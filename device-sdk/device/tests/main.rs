@@ -3,7 +3,7 @@
 //! Time jumps; nothing sleeps. Messages of the gateway are made by [`Answer`], a writer of the
 //! crate; that its bytes are CoAP is what `codec` compares with the examples of RFC 7252.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actuators;
 mod client;

@@ -8,12 +8,14 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+mod device;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 mod senml;
 
+pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -31,6 +33,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("consistency", consistency),
+    ("device", device),
+    ("device_mqtt", device_mqtt),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
     ("inclusion", inclusion),

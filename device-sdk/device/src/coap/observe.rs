@@ -137,7 +137,12 @@ impl Observers {
         application: &mut dyn Application,
     ) -> bool {
         if let Some(waiting) = self.waiting {
-            return now >= waiting.deadline && self.repeat(now, ids, waiting, application);
+            if now < waiting.deadline {
+                return false;
+            }
+            if self.repeat(now, ids, waiting, application) {
+                return true;
+            }
         }
         let Some(place) = self.changed_place() else { return false };
         let Some(observer) = self.observers.get(place).copied().flatten() else { return false };
@@ -154,6 +159,7 @@ impl Observers {
         true
     }
 
+    /// Writes the notification under way again; `false` if its observer is given up.
     fn repeat(
         &mut self,
         now: Duration,

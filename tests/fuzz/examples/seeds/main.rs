@@ -3,6 +3,7 @@
 //! Guarantees: the same files each time. Does not: remove files, so findings of the fuzzer stay.
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
+mod device;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
 #[path = "../../../verifier/fixture.rs"]
@@ -18,8 +19,9 @@ use std::{fs, io, path::Path};
 use sluicegate_protocol::{Checkpoint, Digest, SigningKey, note};
 
 fn main() -> io::Result<()> {
-    let ours = [protocol::seeds(), senml::seeds(), ledger::seeds(), embedded::seeds()];
-    for (target, name, bytes) in ours.into_iter().flatten().chain(notary::seeds()) {
+    let own = [protocol::seeds(), senml::seeds(), device::seeds(), embedded::seeds()];
+    let ours = own.into_iter().chain([ledger::seeds()]);
+    for (target, name, bytes) in ours.flatten().chain(notary::seeds()) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(name), bytes)?;
