@@ -9,7 +9,7 @@ use sluicegate_daemon::net::{
 };
 use zeroize::Zeroizing;
 
-use crate::device::{DtlsClient, Event};
+use crate::client::{DtlsClient, Event};
 
 /// Name and key of the device that the table knows.
 const DEVICE: (&str, [u8; 16]) = ("device", [1; 16]);

@@ -11,17 +11,19 @@
 // The simulated devices' client, so that there is one.
 #[path = "../../devices/dtls.rs"]
 #[allow(dead_code, unreachable_pub)]
+mod client;
+mod daemon;
 mod device;
 mod dtls;
-mod daemon;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 mod senml;
 
-pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use daemon::{configuration, feed_rows, log_tail, socket_line};
+pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
+pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -40,6 +42,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("checkpoint", checkpoint),
     ("configuration", configuration),
     ("consistency", consistency),
+    ("device", device),
+    ("device_mqtt", device_mqtt),
     ("dtls_sessions", dtls_sessions),
     ("entry", entry),
     ("fee_budgets", fee_budgets),

@@ -4,6 +4,7 @@
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
 mod daemon;
+mod device;
 mod dtls;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
@@ -27,6 +28,7 @@ fn main() -> io::Result<()> {
         embedded::seeds(),
         notary::seeds(),
         daemon::seeds(),
+        device::seeds(),
         dtls::seeds(),
     ];
     for (target, name, bytes) in seeds.into_iter().flatten() {

@@ -1,0 +1,27 @@
+//! The one error type of this crate.
+//!
+//! [`Error::Coap`] and [`Error::Mqtt`] blame the peer, the others the caller.
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A datagram that is no CoAP message (RFC 7252 §3).
+    #[error("CoAP message is malformed: {0}")]
+    Coap(&'static str),
+    /// A topic or payload that is not of the form that the gateway publishes.
+    #[error("MQTT message is malformed: {0}")]
+    Mqtt(&'static str),
+    /// A request is under way; one at a time (RFC 7252 §4.7).
+    #[error("a request is under way")]
+    Busy,
+    /// The queue of readings is full.
+    #[error("the queue of readings is full")]
+    QueueFull,
+    /// Something is longer than the room for it.
+    #[error("{0} is too long")]
+    TooLong(&'static str),
+    /// A message that does not fit into the buffer that is to take it.
+    #[error("the message does not fit into its buffer")]
+    BufferFull,
+}
