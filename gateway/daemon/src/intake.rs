@@ -136,6 +136,11 @@ impl Intake {
         self.keeper.submit(submission).await.map_err(Rejection::from)
     }
 
+    /// Longest payload that is taken, in bytes.
+    pub const fn max_payload(&self) -> usize {
+        self.max_payload
+    }
+
     /// A device spoke.
     pub fn note_contact(&self, device: &str, transport: Transport) {
         let now = self.clock.now();

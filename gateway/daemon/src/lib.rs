@@ -7,6 +7,7 @@
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
 //!   [`socket`] (local programs), [`gateway`] (wiring)
 //! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`]
+//! - transports: [`mqtt`] (through a broker)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
@@ -26,6 +27,7 @@ pub mod gateway;
 pub mod identity;
 pub mod intake;
 pub mod keeper;
+pub mod mqtt;
 pub mod prove;
 pub mod recorder;
 pub mod report;

@@ -10,6 +10,7 @@
 mod anchors;
 pub mod commands;
 mod outbox;
+pub mod publications;
 pub(crate) mod readings;
 pub mod recent;
 
