@@ -124,8 +124,9 @@ fn binary() -> PathBuf {
     binary
 }
 
+/// Lets the kernel end a process with the test that starts it.
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut Command) {
+pub fn die_with_parent(command: &mut Command) {
     let ask = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
     // SAFETY: between fork and exec this makes one system call and touches no memory of the parent.
     unsafe { command.pre_exec(ask) };

@@ -31,6 +31,13 @@ pub fn load(config: &Config, name: &str) -> Result<Secret, Error> {
     secret.map(Zeroizing::new).ok_or(Error::Credential { name: name.to_owned(), reason })
 }
 
+/// Reads the credential `name` as it is written, for a password: 64 hexadecimal digits.
+pub fn load_text(config: &Config, name: &str) -> Result<Zeroizing<String>, Error> {
+    load(config, name)?;
+    let (_, text) = read(config, name)?;
+    Ok(Zeroizing::new(text.trim_ascii().to_owned()))
+}
+
 /// Reads the credential `name` of a device: 32 hexadecimal digits.
 pub fn load_psk(config: &Config, name: &str) -> Result<Psk, Error> {
     let (file, text) = read(config, name)?;

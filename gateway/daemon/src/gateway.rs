@@ -20,9 +20,11 @@ use crate::{
     clock::Clock,
     coap,
     config::Config,
-    devices::commands::Deliverers,
+    credentials,
+    devices::commands::{Deliverer, Deliverers},
     field::Field,
     keeper::Keeper,
+    mqtt,
     recorder::Alarm,
     setup, socket,
 };
@@ -98,14 +100,40 @@ pub fn run_ledger(file: &Path) -> Result<(), Error> {
 async fn serve_field(config: &Config, field: &Field) -> Result<impl Future<Output = ()>, Error> {
     let (to_coap, coap_inbox) = mpsc::channel(64);
     let server = coap::Server::open(&config.coap, field, config.log.max_payload)?;
-    let deliverers = Deliverers { coap: Some(to_coap), ..Deliverers::default() };
+    let (mqtt, broker) = serve_mqtt(config, field).await;
+    let deliverers = Deliverers { coap: Some(to_coap), mqtt };
     let (commands, settings) = (field.commands.clone(), config.coap.clone());
     Ok(async move {
-        tokio::select! {
-            () = commands.run(deliverers) => {}
-            () = server.run(settings, coap_inbox) => {}
-        }
+        tokio::join!(commands.run(deliverers), server.run(settings, coap_inbox), broker);
     })
+}
+
+/// Devices behind a broker, where one is configured, and the way to them. A password that can't be read costs MQTT.
+async fn serve_mqtt(
+    config: &Config,
+    field: &Field,
+) -> (Option<Deliverer>, impl Future<Output = ()> + use<>) {
+    let (orders, inbox) = mpsc::channel(32);
+    let password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password_credential.as_deref());
+    let password = password.map(|name| credentials::load_text(config, name)).transpose();
+    let served = match (config.mqtt.clone(), password) {
+        (None, _) => None,
+        (Some(mqtt), Ok(password)) => Some(mqtt::run(mqtt, password, field.clone(), inbox)),
+        (Some(_), Err(error)) => {
+            let text = format!("MQTT is off until a restart: {error}");
+            field.health.set("mqtt", text.clone());
+            field.keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
+            None
+        }
+    };
+    let orders = served.is_some().then_some(orders);
+    let task = async move {
+        match served {
+            Some(served) => served.await,
+            None => std::future::pending().await,
+        }
+    };
+    (orders, task)
 }
 
 /// Takes the devices of the configuration again at every SIGHUP; a broken one changes nothing.

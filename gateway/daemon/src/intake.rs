@@ -149,6 +149,11 @@ impl Intake {
         Ok(found)
     }
 
+    /// Longest payload that is taken, in bytes.
+    pub const fn max_payload(&self) -> usize {
+        self.max_payload
+    }
+
     /// A device spoke.
     pub fn note_contact(&self, device: &str, transport: Transport) {
         let now = self.clock.now();

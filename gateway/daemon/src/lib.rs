@@ -6,8 +6,8 @@
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
 //!   [`socket`] (local programs), [`gateway`] (wiring)
-//! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`net`] (datagrams,
-//!   DTLS sessions), [`coap`]
+//! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`coap`], [`mqtt`],
+//!   [`net`] (datagrams, DTLS sessions)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
@@ -28,6 +28,7 @@ pub mod gateway;
 pub mod identity;
 pub mod intake;
 pub mod keeper;
+pub mod mqtt;
 pub mod net;
 pub mod prove;
 pub mod recorder;

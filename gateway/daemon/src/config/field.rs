@@ -83,6 +83,25 @@ impl Default for Mqtt {
     }
 }
 
+impl Mqtt {
+    /// Checks what a broker would only refuse later; the error says what is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.host.is_empty() || self.client_id.is_empty() {
+            return Err("mqtt.host or mqtt.client_id is empty".to_owned());
+        }
+        if self.patience.0 < 1_000 {
+            return Err("mqtt.patience is shorter than 1s".to_owned());
+        }
+        if self.password_credential.is_some() && self.user.is_none() {
+            return Err("mqtt.password_credential needs mqtt.user".to_owned());
+        }
+        match self.max_outbox {
+            0 => Err("mqtt.max_outbox is 0".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How a device proves over CoAP who it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -266,6 +266,7 @@ impl Config {
                         talk to, or the key of a ledger in this process"
                 .to_owned());
         }
+        self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
         self.check_devices()
     }
 

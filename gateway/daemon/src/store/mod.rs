@@ -11,6 +11,7 @@ mod again;
 mod anchors;
 pub mod commands;
 mod outbox;
+pub mod publications;
 pub(crate) mod readings;
 pub mod recent;
 

@@ -113,5 +113,6 @@ CREATE INDEX command_device ON command (device, made);
 CREATE TABLE publication (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     topic   TEXT NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    until   INTEGER                  -- not published later than this, NULL without a limit
 );
