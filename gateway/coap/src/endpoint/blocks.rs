@@ -47,6 +47,9 @@ impl Arrived {
     }
 }
 
+/// Bytes of an answer beside its block: header, token, ETag, Content-Format, Block2, marker.
+const BLOCK_OVERHEAD: usize = 4 + 8 + 9 + 3 + 4 + 1;
+
 impl<P: Peer> Endpoint<P> {
     /// Whether this block is the next of a transfer that goes on.
     pub(super) fn continues(&self, peer: u64, key: u64, block: Block) -> bool {
@@ -164,8 +167,9 @@ impl<P: Peer> Endpoint<P> {
         asked: Option<Block>,
         response: &mut Response,
     ) -> (std::ops::Range<usize>, Option<Block>) {
-        let first = Block { number: 0, more: false, exponent: self.block };
-        let block = asked.map_or(first, |asked| asked.at_most(self.block));
+        let largest = self.largest_block(peer);
+        let first = Block { number: 0, more: false, exponent: largest };
+        let block = asked.map_or(first, |asked| asked.at_most(largest));
         let length = response.payload.len();
         if length <= block.size() && asked.is_none() {
             return (0..length, None);
@@ -182,6 +186,17 @@ impl<P: Peer> Endpoint<P> {
             self.keep(now, peer, key, response);
         }
         (range, Some(block))
+    }
+
+    /// The exponent of the largest block that the peer may get: one of unproven address gets small
+    /// blocks while they stay below three times what it sent, and needs no Echo for them.
+    fn largest_block(&self, peer: u64) -> u8 {
+        let Some(state) = self.peers.get(peer) else { return self.block };
+        if state.is_trusted() {
+            return self.block;
+        }
+        let fits = |exponent: &u8| BLOCK_OVERHEAD + (16_usize << exponent) <= state.credit;
+        (0..=self.block).rev().find(fits).unwrap_or(self.block)
     }
 
     /// An answer of several blocks has an ETag, so that a change between blocks is seen.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sluicegate_coap::{
     Code, Endpoint, Failure, Method, Request, RequestId, Response, directory::Registration, format,
-    link,
+    link::{self, Link as Described},
 };
 use tokio::sync::oneshot;
 
@@ -112,7 +112,7 @@ impl Outward {
         &mut self,
         id: RequestId,
         result: Result<Response, Failure>,
-    ) -> Option<(Registration, Vec<u8>)> {
+    ) -> Option<(Registration, Response)> {
         // An observation goes on after its first answer.
         if let (Some(Purpose::State { .. }), Ok(response)) = (self.under_way.get(&id), &result)
             && response.code.is_success()
@@ -126,9 +126,10 @@ impl Outward {
                 None
             }
             Purpose::Links { device, link, registration } => {
-                let links = result.ok().filter(|response| response.code.is_success())?.payload;
-                self.wishes.push(Wish::Observe { device, link, links: links.clone() });
-                Some((registration, links))
+                let answer = result.ok().filter(|response| response.code.is_success())?;
+                let links = answer.payload.clone();
+                self.wishes.push(Wish::Observe { device, link, links });
+                Some((registration, answer))
             }
             Purpose::State { device, resource } => {
                 tracing::debug!(device, resource, "a state is no longer observed");
@@ -190,8 +191,9 @@ fn observable(links: &[u8]) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let paths = links.iter().filter(|link| link.has("obs")).map(|link| link.target());
-    let paths = paths.filter_map(|target| target.strip_prefix('/').map(str::to_owned));
+    let has_obs = |link: &&Described<'_>| link.attributes.iter().any(|(name, _)| *name == "obs");
+    let paths = links.iter().filter(has_obs);
+    let paths = paths.filter_map(|link| link.target.strip_prefix('/').map(str::to_owned));
     paths.filter(|path| !path.is_empty()).take(MAX_OBSERVED).collect()
 }
 

@@ -8,7 +8,7 @@ use std::{cell::RefCell, rc::Rc};
 use sluicegate_coap::{
     Code, ExchangeId, Method, ObservationId, Request, Response,
     directory::{Answer, Caller, Directory, Limits, Registration},
-    format,
+    format, link,
 };
 use tokio::sync::mpsc;
 
@@ -84,15 +84,17 @@ impl Resources {
     }
 
     pub(super) fn handle_timeout(&mut self, now: u64) {
-        self.directory.handle_timeout(now);
+        for device in self.directory.expire(now) {
+            tracing::info!(device, "the registration is over");
+        }
     }
 
     pub(super) fn next_timeout(&self) -> Option<u64> {
-        self.directory.next_timeout()
+        self.directory.next_expiry()
     }
 
     /// A device answered with its links.
-    pub(super) fn complete(&mut self, now: u64, registration: Registration, links: &[u8]) {
+    pub(super) fn complete(&mut self, now: u64, registration: Registration, links: &Response) {
         if let Err(error) = self.directory.complete(now, registration, links) {
             tracing::info!(%error, "a device's links can't be registered");
         }
@@ -138,11 +140,14 @@ impl Resources {
     fn consult(&mut self, now: u64, link: Link, device: &str, request: &Request) -> Step {
         let base = self.places.borrow().uri(link).unwrap_or_default();
         let caller = Caller { name: Some(device), base: &base };
-        let (response, fetch) = match self.directory.handle(now, caller, request) {
-            Answer::Respond(response) => (response, None),
-            Answer::Fetch(response, registration) => (response, Some(registration)),
+        let (response, fetch) = match self.directory.handle(now, request, caller) {
+            None => (Response::new(Code::NOT_FOUND), None),
+            Some(Answer::Respond(response)) => (response, None),
+            Some(Answer::Fetch(response, registration)) => (response, Some(registration)),
         };
-        if response.code.is_success() && request.method == Method::Post {
+        // A refresh without links says nothing new of them.
+        let news = fetch.is_some() || !request.payload.is_empty();
+        if response.code.is_success() && request.method == Method::Post && news {
             let device = device.to_owned();
             self.wishes.push(match fetch {
                 Some(registration) => Wish::Fetch { device, link, registration },
@@ -243,7 +248,30 @@ fn discover(request: &Request) -> Response {
     if request.accepts().is_some_and(|accept| accept != format::LINK_FORMAT) {
         return Response::new(Code::NOT_ACCEPTABLE);
     }
-    Response::content(format::LINK_FORMAT, CORE)
+    let Some((name, value)) = request.parameters().find_map(|text| text.split_once('=')) else {
+        return Response::content(format::LINK_FORMAT, CORE);
+    };
+    Response::content(format::LINK_FORMAT, filtered(name, value))
+}
+
+/// The links with this target or attribute (RFC 6690 §4.1); an asterisk at the end stands for anything.
+fn filtered(name: &str, wanted: &str) -> String {
+    let matches = |found: &str| match wanted.strip_suffix('*') {
+        Some(start) => found.starts_with(start),
+        None => found == wanted,
+    };
+    let links = link::parse(CORE).unwrap_or_default();
+    let links = links.iter().filter(|link| match name {
+        "href" => matches(&link.target),
+        _ => link.attribute(name).is_some_and(|value| value.split(' ').any(matches)),
+    });
+    links.fold(String::new(), |mut text, link| {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        link.write(&mut text);
+        text
+    })
 }
 
 fn unauthorized() -> Response {
