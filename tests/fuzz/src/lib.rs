@@ -8,11 +8,13 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+mod coap;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 
+pub use coap::{coap_endpoint, coap_message, link_format};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -28,6 +30,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
     ("bundle", bundle),
     ("checkpoint", checkpoint),
+    ("coap_endpoint", coap_endpoint),
+    ("coap_message", coap_message),
     ("consistency", consistency),
     ("entry", entry),
     ("fee_budgets", fee_budgets),
@@ -36,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ledger_file", ledger_file),
     ("ledger_question", ledger_question),
     ("ledger_record", ledger_record),
+    ("link_format", link_format),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),

@@ -3,6 +3,7 @@
 //! Guarantees: the same files each time. Does not: remove files, so findings of the fuzzer stay.
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
+mod coap;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
 #[path = "../../../verifier/fixture.rs"]
@@ -17,7 +18,8 @@ use std::{fs, io, path::Path};
 use sluicegate_protocol::{Checkpoint, Digest, SigningKey, note};
 
 fn main() -> io::Result<()> {
-    let seeds = [protocol::seeds(), ledger::seeds(), embedded::seeds(), notary::seeds()];
+    let seeds =
+        [protocol::seeds(), coap::seeds(), ledger::seeds(), embedded::seeds(), notary::seeds()];
     for (target, name, bytes) in seeds.into_iter().flatten() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         fs::create_dir_all(&folder)?;
