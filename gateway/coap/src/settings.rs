@@ -73,7 +73,8 @@ pub struct Settings {
     pub response_timeout: u64,
     /// A notification is confirmable when the last confirmed one is so long ago (RFC 7641 §4.5).
     pub confirm_observer: u64,
-    /// A peer without observations and requests is dropped after so long in silence.
+    /// A peer without observations and requests is dropped after so long in silence, with its
+    /// exchanges; so not before EXCHANGE_LIFETIME.
     pub peer_timeout: u64,
 }
 

@@ -83,6 +83,25 @@ fn what_changes_or_keeps_state_needs_an_echo() {
 }
 
 #[test]
+fn a_late_answer_that_is_too_large_becomes_a_demand_for_an_echo() {
+    let mut bench = Bench::new();
+    bench.verified = false;
+    bench.hear(&get(1, &[1], "a-long-enough-name"));
+    bench.wait(500);
+    let sent = bench.answer(Response::content(0, body(500)));
+    assert_eq!((sent[0].kind, sent[0].code), (Kind::Con, Code::UNAUTHORIZED));
+    assert!(sent[0].options.first(option::ECHO).is_some());
+}
+
+#[test]
+fn a_body_in_one_datagram_is_bounded_too() {
+    let mut bench = Bench::with(Settings { body: 100, ..Settings::default() });
+    let put = |id, length| message(Kind::Con, Code(3), id, &[], &[(11, b"r")], &body(length));
+    assert_eq!(bench.hear(&put(1, 101))[0].code, Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!((bench.hear(&put(2, 100)), bench.asked.len()), (vec![], 1));
+}
+
+#[test]
 fn too_many_waiting_requests_are_turned_away() {
     let mut bench = Bench::with(Settings { pending_per_peer: 3, ..Settings::default() });
     for id in 0..3 {

@@ -5,6 +5,7 @@ mod bench;
 mod blocks;
 mod client;
 mod defects;
+mod interoperability;
 mod limits;
 mod messages;
 mod observe;

@@ -15,6 +15,7 @@ mod client;
 mod daemon;
 mod device;
 mod dtls;
+mod coap;
 mod embedded;
 mod ledger;
 mod notary;
@@ -24,6 +25,7 @@ mod senml;
 pub use daemon::{configuration, feed_rows, log_tail, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
+pub use coap::{coap_endpoint, coap_message, link_format};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
@@ -41,6 +43,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("checkpoint", checkpoint),
     ("configuration", configuration),
+    ("coap_endpoint", coap_endpoint),
+    ("coap_message", coap_message),
     ("consistency", consistency),
     ("device", device),
     ("device_mqtt", device_mqtt),
@@ -54,6 +58,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ledger_question", ledger_question),
     ("ledger_record", ledger_record),
     ("log_tail", log_tail),
+    ("link_format", link_format),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),

@@ -47,6 +47,7 @@ impl<P: Peer> Endpoint<P> {
             self.acknowledge_only(peer, kind, message, acknowledged)
         } else if acknowledged {
             let datagram = Self::compose(Kind::Con, 0, token, &response, &extra, range);
+            let datagram = self.affordable(now, peer, (Kind::Con, 0, token), datagram);
             let owner = Owner::Nobody;
             self.enqueue(now, peer, Outgoing { owner, kind: Kind::Con, datagram });
             Reply::Ack
@@ -171,6 +172,9 @@ impl<P: Peer> Endpoint<P> {
         }
         self.limit_pending(peer)?;
         let payload = match block1 {
+            None if message.payload.len() > self.settings.body => {
+                return Err(Response::new(Code::REQUEST_ENTITY_TOO_LARGE));
+            }
             None => message.payload.to_vec(),
             Some(block) => {
                 match self.block_arrived(now, peer, key, block, extras.size1, message.payload) {
@@ -304,13 +308,23 @@ impl<P: Peer> Endpoint<P> {
             _ => (Kind::Ack, id),
         };
         let datagram = compose(kind, id);
+        self.affordable(now, peer, (kind, id, token), datagram)
+    }
+
+    /// The answer, or 4.01 if the peer may not get so many bytes.
+    fn affordable(
+        &self,
+        now: u64,
+        peer: u64,
+        (kind, id, token): (Kind, u16, Token),
+        datagram: Vec<u8>,
+    ) -> Vec<u8> {
         let Some(state) = self.peers.get(peer) else { return datagram };
         if state.is_trusted() || datagram.len() <= state.credit {
             return datagram;
         }
-        let credit = state.credit;
         let echo = Self::compose(kind, id, token, &self.challenge(now, peer), &[], 0..0);
-        if echo.len() <= credit {
+        if echo.len() <= state.credit {
             return echo;
         }
         Self::compose(kind, id, token, &Response::new(Code::UNAUTHORIZED), &[], 0..0)

@@ -6,6 +6,7 @@
 mod daemon;
 mod device;
 mod dtls;
+mod coap;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
 #[path = "../../../verifier/fixture.rs"]
@@ -30,6 +31,7 @@ fn main() -> io::Result<()> {
         daemon::seeds(),
         device::seeds(),
         dtls::seeds(),
+        coap::seeds(),
     ];
     for (target, name, bytes) in seeds.into_iter().flatten() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
