@@ -234,11 +234,14 @@ fn who_is_no_longer_enrolled_or_has_a_new_key_is_out() {
 }
 
 #[test]
-fn nothing_that_is_told_shows_a_key() {
+fn what_is_told_shows_no_key_and_no_message() {
     let mut world = World::new(2);
     world.switch_on(1);
     world.run(SECOND);
+    world.say(1, b"password");
+    world.run(SECOND);
     let shown = format!("{:?}", world.told);
-    assert!(matches!(world.told[..], [Output::Opened { .. }]));
-    assert!(shown.contains("device-1") && !shown.contains("165"));
+    assert!(matches!(world.told[..], [Output::Opened { .. }, Output::Data { .. }]));
+    assert!(shown.contains("device-1") && !shown.contains("165"), "a key: {shown}");
+    assert!(!shown.contains("password") && !shown.contains("112, 97"), "{shown}");
 }

@@ -5,7 +5,7 @@
 //! an interface has several, as with IPv6. Does not: retry, or fragment; what is longer than a buffer arrives cut short
 //! and says so.
 //!
-//! `[::]` means both families where the system has IPv6.
+//! `[::]` means both families, or IPv4 alone where the system has no IPv6.
 
 use std::{
     array,
@@ -101,7 +101,16 @@ impl Default for Inbox {
 impl Udp {
     /// Opens a socket at an address of this machine, or at all of them, on a runtime of tokio.
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let opened = open(address).and_then(|socket| {
+        let socket = open(address).or_else(|error| match address {
+            SocketAddr::V6(six)
+                if six.ip().is_unspecified()
+                    && error.raw_os_error() == Some(libc::EAFNOSUPPORT) =>
+            {
+                open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), six.port()))
+            }
+            _ => Err(error),
+        });
+        let opened = socket.and_then(|socket| {
             let address = socket.local_addr()?;
             Ok(Self { socket, address })
         });

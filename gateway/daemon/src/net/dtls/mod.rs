@@ -14,7 +14,7 @@ mod link;
 mod record;
 mod sessions;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 pub use self::sessions::Sessions;
 use super::{Datagram, Path, psk::Identity};
@@ -52,7 +52,7 @@ impl Default for Settings {
 pub struct SessionId(u64);
 
 /// What the table wants done, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send this datagram.
     Send(Datagram),
@@ -79,6 +79,22 @@ pub enum Output {
         /// Why.
         reason: Closed,
     },
+}
+
+impl fmt::Debug for Output {
+    /// Without what was said, which may be a one-time password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(datagram) => write!(f, "send {datagram:?}"),
+            Self::Opened { session, identity, path } => {
+                write!(f, "{session:?} opened by {identity:?} at {path:?}")
+            }
+            Self::Data { session, plaintext } => {
+                write!(f, "{} bytes in {session:?}", plaintext.len())
+            }
+            Self::Closed { session, reason } => write!(f, "{session:?} closed: {reason:?}"),
+        }
+    }
 }
 
 /// Why a session is over.
