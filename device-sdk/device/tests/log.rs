@@ -265,3 +265,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_device_needs_little_memory() {
+    let size = size_of::<Device<4, 1024>>();
+    assert!(size < 9 * 1024, "{size}");
+}
