@@ -32,3 +32,8 @@ pub use error::Error;
 pub use reporter::Report;
 pub use sluicegate_protocol::senml;
 pub use small::Bytes;
+
+/// The example in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

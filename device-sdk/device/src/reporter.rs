@@ -6,15 +6,16 @@
 //! caller persists [`Reporter::next_seq`] before it queues the first reading after a start, and the
 //! readings themselves if they must not be lost.
 //!
-//! Over CoAP [`crate::Device`] drives it; over MQTT the caller publishes [`Reporter::first`] and
-//! passes what comes on the topic of [`crate::mqtt`] to [`Reporter::logged`] and
-//! [`Reporter::refused`].
+//! Over CoAP [`crate::Device`] drives it. Over MQTT the caller publishes what [`Reporter::due`]
+//! gives, says so with [`Reporter::sent`], and passes what comes on the topic of acknowledgements
+//! to [`Reporter::handle_ack`].
 
 use core::{fmt::Write, time::Duration};
 
 use crate::{
     Bytes, Error,
     coap::{Code, Event, Request, Response},
+    mqtt::Ack,
     senml::Format,
 };
 
@@ -47,7 +48,7 @@ pub enum Report<'d> {
         seq: u64,
         /// Why.
         code: Code,
-        /// Why in words, UTF-8 if the gateway keeps to RFC 7252 §5.5.2.
+        /// Why in words: UTF-8 if the gateway keeps to RFC 7252 §5.5.2. May be empty.
         diagnostic: &'d [u8],
     },
 }
@@ -155,7 +156,7 @@ impl<const SLOTS: usize, const SIZE: usize> Reporter<SLOTS, SIZE> {
         Some(Request { query: self.query.as_str(), ..Request::post("readings", format, size) })
     }
 
-    /// Takes what came of that request.
+    /// Takes the last event of that request.
     pub fn handle<'d>(&mut self, now: Duration, event: &Event<'d>) -> Option<Report<'d>> {
         let seq = self.first()?.seq;
         match event {
@@ -177,19 +178,41 @@ impl<const SLOTS: usize, const SIZE: usize> Reporter<SLOTS, SIZE> {
         }
     }
 
+    /// The oldest reading was published: [`Reporter::due`] gives it again after `patience`.
+    pub const fn sent(&mut self, now: Duration, patience: Duration) {
+        self.not_before = now.saturating_add(patience);
+    }
+
+    /// Takes an acknowledgement that came over MQTT; `None` if it is not for the oldest reading.
+    pub fn handle_ack<'d>(&mut self, now: Duration, ack: &Ack<'d>) -> Option<Report<'d>> {
+        match *ack {
+            Ack::Logged { seq, index } => {
+                let report = self.logged(seq, Some(index))?;
+                self.not_before = now;
+                Some(report)
+            }
+            Ack::Refused { seq, code, reason } if is_final(code) => {
+                let reason = reason.and_then(|reason| reason.as_str()).unwrap_or_default();
+                let report = self.refused(seq, code, reason.as_bytes())?;
+                self.not_before = now;
+                Some(report)
+            }
+            Ack::Refused { seq, code, .. } => {
+                self.first().filter(|first| first.seq == seq)?;
+                let pause = self.next_pause();
+                Some(self.delay(now, seq, code, pause))
+            }
+        }
+    }
+
     /// The gateway has logged a reading. `None` if it is not the oldest, as a repeated word is not.
-    pub fn logged(&mut self, seq: u64, index: Option<u64>) -> Option<Report<'static>> {
+    fn logged(&mut self, seq: u64, index: Option<u64>) -> Option<Report<'static>> {
         self.drop_first(seq)?;
         Some(Report::Logged { seq, index })
     }
 
     /// The gateway will not take a reading. `None` if it is not the oldest.
-    pub fn refused<'d>(
-        &mut self,
-        seq: u64,
-        code: Code,
-        diagnostic: &'d [u8],
-    ) -> Option<Report<'d>> {
+    fn refused<'d>(&mut self, seq: u64, code: Code, diagnostic: &'d [u8]) -> Option<Report<'d>> {
         self.drop_first(seq)?;
         Some(Report::Refused { seq, code, diagnostic })
     }

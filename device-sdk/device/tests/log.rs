@@ -233,7 +233,8 @@ proptest! {
         fates in collection::vec(0..5_u8, 1..400),
         sizes in collection::vec(1..2000_usize, 1..12),
     ) {
-        let (mut meter, mut gateway, mut now) = (Meter::new(CONFIG), Gateway::default(), seconds(0));
+        let (mut meter, mut gateway) = (Meter::new(CONFIG), Gateway::default());
+        let mut now = seconds(0);
         // After that all is well, so that it ends.
         let mut fates = fates.into_iter().map(|fate| match fate {
             0 => Fate::Twice,
@@ -256,7 +257,9 @@ proptest! {
     }
 
     #[test]
-    fn no_datagrams_panic(datagrams in collection::vec(collection::vec(any::<u8>(), 0..40), 0..20)) {
+    fn no_datagrams_panic(
+        datagrams in collection::vec(collection::vec(any::<u8>(), 0..40), 0..20),
+    ) {
         let mut meter = Meter::new(CONFIG);
         meter.report(Format::Json, b"a").unwrap();
         for datagram in &datagrams {
@@ -264,4 +267,10 @@ proptest! {
             while meter.poll(seconds(1), &mut Bare(b"")).is_some() {}
         }
     }
+}
+
+#[test]
+fn a_device_needs_little_memory() {
+    let size = size_of::<Device<4, 1024>>();
+    assert!(size < 9 * 1024, "{size}");
 }

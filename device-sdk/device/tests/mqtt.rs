@@ -1,11 +1,15 @@
 //! Topics and payloads for a broker.
 
+use std::time::Duration;
+
 use proptest::{collection, prelude::*};
 use sluicegate_device::{
-    Bytes,
+    Bytes, Report,
     actuator::Outcome,
     coap::Code,
     mqtt::{self, Ack},
+    reporter::Reporter,
+    senml::Format,
 };
 
 #[test]
@@ -74,6 +78,35 @@ fn commands_are_read_and_results_written() {
     assert_eq!(mqtt::result(1, &done).as_str(), r#"{"id":1,"ok":true,"value":"o\"\u000a"}"#);
     let late = Outcome::refused(Code::PRECONDITION_FAILED, "too late");
     assert_eq!(mqtt::result(2, &late).as_str(), r#"{"id":2,"ok":false,"reason":"too late"}"#);
+}
+
+#[test]
+fn a_reading_waits_for_its_acknowledgement() {
+    let mut reporter = Reporter::<4, 16>::new(7);
+    let now = Duration::from_secs;
+    for pack in [b"a", b"b", b"c"] {
+        reporter.push(Format::Json, pack).unwrap();
+    }
+    let ack = |text: &'static str| mqtt::parse_ack(text.as_bytes()).unwrap();
+    assert_eq!(reporter.due(now(0)).unwrap().seq, 7);
+    reporter.sent(now(0), now(30));
+    assert_eq!((reporter.due(now(29)), reporter.next_deadline()), (None, Some(now(30))));
+    assert_eq!(reporter.due(now(30)).unwrap().pack, b"a");
+    let logged = Some(Report::Logged { seq: 7, index: Some(3) });
+    let first = ack(r#"{"seq":7,"index":3}"#);
+    assert_eq!(reporter.handle_ack(now(5), &first), logged);
+    // The broker delivers at least once.
+    assert_eq!(reporter.handle_ack(now(5), &first), None);
+    assert_eq!(reporter.due(now(5)).unwrap().seq, 8);
+    let (code, pause) = (Code::UNAVAILABLE, now(1));
+    let later = reporter.handle_ack(now(5), &ack(r#"{"seq":8,"error":"5.03"}"#));
+    assert_eq!(later, Some(Report::Delayed { seq: 8, code, pause }));
+    assert_eq!((reporter.due(now(5)), reporter.len()), (None, 2));
+    let wrong = ack(r#"{"seq":8,"error":"4.00","reason":"record 0: no name"}"#);
+    let (code, diagnostic) = (Code::BAD_REQUEST, &b"record 0: no name"[..]);
+    let refused = Some(Report::Refused { seq: 8, code, diagnostic });
+    assert_eq!(reporter.handle_ack(now(6), &wrong), refused);
+    assert_eq!(reporter.due(now(6)).unwrap().seq, 9);
 }
 
 proptest! {

@@ -3,7 +3,8 @@
 //! Guarantees: [`Message::parse`] takes nothing that RFC 7252 §3 calls a format error; one request
 //! is under way at a time, confirmable and repeated with back-off; an incoming request is executed
 //! once within [`EXCHANGE_LIFETIME`], as long as no more than [`endpoint::REMEMBERED`] others come.
-//! Does not: DTLS, multicast, proxying, Q-Block; uploads to the device in more than one block.
+//! Does not: know addresses (the caller passes datagrams of the gateway only), DTLS, multicast,
+//! proxying, Q-Block; take uploads to the device in more than one block.
 //!
 //! [`Endpoint`] is the whole of it; [`Registration`] adds the resource directory (RFC 9176).
 

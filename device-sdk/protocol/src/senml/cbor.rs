@@ -4,7 +4,7 @@
 //! Does not: know what a field means; take indefinite lengths for the pack, strings or octets.
 //!
 //! A reader of heads and a writer of heads, and no library: decimal fractions and half-precision
-//! floats have to be read from their bits, and `minicbor` skips nested values only with a heap.
+//! floats have to be read from their bits, and without a heap `minicbor` does not skip everything.
 
 use super::{
     Item, MAX_DEPTH, Number,

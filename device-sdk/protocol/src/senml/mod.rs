@@ -1,8 +1,9 @@
 //! SenML packs (RFC 8428): what a device sends as one reading, in JSON and CBOR.
 //!
-//! Guarantees: [`Pack::parse`] accepts what RFC 8428 allows and nothing else, and says which record
-//! breaks which rule; records come out resolved (§4.6); numbers stay exact. No allocation, bounded
-//! nesting, work that grows with the input and not faster. What [`Writer`] writes, `parse` accepts.
+//! Guarantees: [`Pack::parse`] accepts what RFC 8428 allows and nothing else, up to [`MAX_NAME`] and
+//! bounds on what is not understood, and says which record breaks which rule; records come out
+//! resolved (§4.6); numbers stay exact. No allocation, bounded nesting, work that grows with the
+//! input and not faster. What [`Writer`] writes, `parse` accepts.
 //! Does not: sort records by time, know units, or turn relative times into absolute ones, because
 //! only the receiver knows when it received ([`Record::is_relative`]).
 //!
@@ -34,6 +35,9 @@ pub const VERSION: u8 = 10;
 
 /// Times below this are relative to now, from it on they are seconds since 1970 (RFC 8428 §4.5.3).
 pub const FIRST_ABSOLUTE: Decimal = Decimal::new(1 << 28, 0);
+
+/// How many characters a name may have, its base name included.
+pub const MAX_NAME: usize = 255;
 
 /// How deep a value that is not understood may nest.
 pub(crate) const MAX_DEPTH: u8 = 4;

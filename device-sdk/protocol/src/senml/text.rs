@@ -5,6 +5,8 @@
 
 use core::fmt::{self, Write};
 
+use super::MAX_NAME;
+
 /// A string of a pack: compare it, display it, or go through its [`Text::chars`].
 #[derive(Clone, Copy, Default)]
 pub struct Text<'a> {
@@ -252,7 +254,10 @@ impl Iterator for Bytes<'_> {
 }
 
 /// The characters of a full name, and what it begins with (RFC 8428 §4.5.1).
-pub(super) fn check_name(mut chars: impl Iterator<Item = char>) -> Result<(), &'static str> {
+///
+/// The limit is ours: a long base name would be read again for each of many short records.
+pub(super) fn check_name(chars: impl Iterator<Item = char>) -> Result<(), &'static str> {
+    let mut chars = chars.take(MAX_NAME + 1);
     match chars.next() {
         None => return Err("no name"),
         Some(first) if !first.is_ascii_alphanumeric() => {
@@ -260,8 +265,14 @@ pub(super) fn check_name(mut chars: impl Iterator<Item = char>) -> Result<(), &'
         }
         Some(_) => {}
     }
-    let wrong = chars.any(|char| !(char.is_ascii_alphanumeric() || "-:./_".contains(char)));
-    if wrong { Err("a character of the name is not allowed") } else { Ok(()) }
+    let mut length = 1;
+    for char in chars {
+        length += 1;
+        if !(char.is_ascii_alphanumeric() || "-:./_".contains(char)) {
+            return Err("a character of the name is not allowed");
+        }
+    }
+    if length > MAX_NAME { Err("the name is too long") } else { Ok(()) }
 }
 
 /// The character that an escape stands for; the backslash has been read (RFC 8259 §7).

@@ -46,6 +46,10 @@ fn names_have_only_the_characters_of_the_rfc() {
         assert_eq!(json(&named(base, name)), [format!("{base}{name} @0 1")]);
     }
     assert_eq!(json(r#"[{"n":"\u0061\/b","v":1}]"#), ["a/b @0 1"]);
+    let long = "x".repeat(MAX_NAME - 1);
+    assert_eq!(json(&named("a", &long)), [format!("a{long} @0 1")]);
+    let text = refusal(Format::Json, named("aa", &long).as_bytes());
+    assert_eq!(text, "record 0, n: the name is too long");
     for (base, name, rule) in [
         ("", "", "no name"),
         ("-", "a", "the name begins with neither letter nor digit"),

@@ -210,7 +210,11 @@ fn the_writer_writes_the_examples() {
         NewRecord::new().time(60.into()).number(Decimal::new(203, -1)),
     ];
     records.iter().for_each(|record| writer.push(record).unwrap());
-    let text = r#"[{"bn":"urn:dev:ow:10e2073a01080063","bt":1320067464,"bu":"%RH","v":20},{"u":"lon","v":24.30621},{"t":60,"v":20.3}]"#;
+    let text = [
+        r#"[{"bn":"urn:dev:ow:10e2073a01080063","bt":1320067464,"bu":"%RH","v":20},"#,
+        r#"{"u":"lon","v":24.30621},{"t":60,"v":20.3}]"#,
+    ]
+    .concat();
     assert_eq!(writer.finish().unwrap(), text.as_bytes());
     let mut writer = Writer::new(Format::Cbor, &mut buffer);
     records.iter().for_each(|record| writer.push(record).unwrap());
