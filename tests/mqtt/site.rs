@@ -57,10 +57,15 @@ impl Site {
     /// Waits until the health of MQTT says this.
     pub fn wait_health(&self, text: &str) -> String {
         let mut client = self.place.client();
+        let mut last = String::new();
         until(text, || {
             let status = client.status();
             let lines = status["field"].as_array().unwrap().iter().map(|line| line.as_str());
             let line = lines.flatten().find(|line| line.starts_with("mqtt: "))?.to_owned();
+            if line != last {
+                eprintln!("{line}");
+                last.clone_from(&line);
+            }
             let told = line.strip_prefix("mqtt: ")?;
             (told.starts_with(text) || told.contains("; ") && told.contains(text)).then_some(line)
         })

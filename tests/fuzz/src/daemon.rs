@@ -1,8 +1,17 @@
-//! Targets for `sluicegate-daemon`: its files, its configuration, its socket, and what feeds it.
+//! Targets for `sluicegate-daemon`: its files, its configuration, its socket, MQTT topics, and what feeds it.
 
 use std::path::Path;
 
-use sluicegate_daemon::{config::Config, feed, files, senml, wire::Request};
+use sluicegate_daemon::{
+    config::Config,
+    feed, files,
+    mqtt::{
+        message,
+        topic::{self, Kind},
+    },
+    senml,
+    wire::Request,
+};
 
 /// The tail of a log, `index of its first entry (8 bytes) ‖ tail`: what is read of it is what was written, and what
 /// follows is no record.
@@ -51,4 +60,22 @@ pub fn feed_rows(data: &[u8]) -> bool {
         accepted = true;
     }
     accepted
+}
+
+/// An MQTT topic and, after a line feed, a payload: a topic that is taken is the only spelling of what it means, and a
+/// result is read or refused.
+pub fn mqtt_topic(data: &[u8]) -> bool {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (name, rest) = data.split_at(end);
+    let Some(topic::Topic { device, kind }) = topic::parse(name) else { return false };
+    let path = match kind {
+        Kind::Reading(None) => "readings".to_owned(),
+        Kind::Reading(Some(seq)) => format!("readings/{seq}"),
+        Kind::Result(resource) => format!("act/{resource}/result"),
+        Kind::State(resource) => format!("state/{resource}"),
+    };
+    assert_eq!(format!("sluicegate/{device}/{path}").as_bytes(), name);
+    assert!(topic::parse(topic::ack(device).as_bytes()).is_none(), "an answer is no reading");
+    let _ = message::result(rest.get(1..).unwrap_or_default());
+    true
 }

@@ -22,7 +22,7 @@ mod notary;
 mod protocol;
 mod senml;
 
-pub use daemon::{configuration, feed_rows, log_tail, socket_line};
+pub use daemon::{configuration, feed_rows, log_tail, mqtt_topic, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use coap::{coap_endpoint, coap_message, link_format};
@@ -59,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ledger_record", ledger_record),
     ("log_tail", log_tail),
     ("link_format", link_format),
+    ("mqtt_topic", mqtt_topic),
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),

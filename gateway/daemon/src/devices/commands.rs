@@ -25,6 +25,9 @@ use crate::{Error, clock::Clock, credentials, keeper::Keeper};
 /// Pause before a command is sent again to a device that says nothing.
 const RETRY_MS: u64 = 20_000;
 
+/// Pause before a command is sent again to a device that speaks, but not of the command.
+const AGAIN_MS: u64 = 2_000;
+
 /// Most commands that wait for one device.
 const MAX_WAITING: usize = 32;
 
@@ -81,6 +84,8 @@ struct Waiting {
     next_ms: u64,
     /// When it was last sent.
     sent_ms: Option<u64>,
+    /// Its end is being logged; a repeated result changes nothing.
+    ending: bool,
     teller: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -211,19 +216,20 @@ impl Commands {
         let now = self.clock.now();
         let left = command.until_ms.saturating_sub(now.wall.ms);
         let expires_ms = now.monotonic_ms.saturating_add(left);
-        Waiting { command, expires_ms, logged, next_ms: 0, sent_ms: None, teller }
+        Waiting { command, expires_ms, logged, next_ms: 0, sent_ms: None, ending: false, teller }
     }
 
     /// Starts a step for every device whose first command is due.
     fn start_due(&self, deliverers: &Deliverers) {
         let now_ms = self.clock.now().monotonic_ms;
         let due = |(device, queue): (&String, &VecDeque<Waiting>)| {
-            let first = queue.front()?;
+            let first = queue.front().filter(|first| !first.ending)?;
             let contact = self.contacts.newest(device);
             let heard = contact.is_some_and(|contact| {
                 first.sent_ms.is_some_and(|sent| contact.monotonic_ms > sent)
             });
-            let due = heard || now_ms >= first.next_ms || now_ms >= first.expires_ms;
+            let rested = first.sent_ms.is_none_or(|sent| now_ms >= sent.saturating_add(AGAIN_MS));
+            let due = heard && rested || now_ms >= first.next_ms || now_ms >= first.expires_ms;
             due.then(|| device.clone())
         };
         let due: Vec<String> = self.queues.borrow().iter().filter_map(due).collect();
@@ -300,24 +306,13 @@ impl Commands {
         noted
     }
 
-    /// Logs the end of a command, keeps it, tells whoever waits.
+    /// Ends a command, once.
     async fn end(&self, device: &str, id: u64, ok: bool, detail: &str) {
-        let resource = {
-            let queues = self.queues.borrow();
-            let mut queue = queues.get(device).into_iter().flatten();
-            let Some(waiting) = queue.find(|waiting| waiting.command.id == id) else { return };
-            waiting.command.resource.clone()
-        };
+        let Some(resource) = self.begin_end(device, id) else { return };
         let detail: String = detail.chars().take(256).collect();
         let outcome = Outcome { id, resource, ok, detail };
-        if self.log(device, &Record::Result(outcome.clone())).await.is_none() {
-            return;
-        }
-        let told = outcome.clone();
-        let kept = self.keeper.insist(move |desk, now| {
-            desk.recorder.store().end_command(id, now.wall.ms, told.ok, &told.detail)
-        });
-        if kept.await.is_err() {
+        if self.log_end(device, &outcome).await.is_none() {
+            self.change(device, id, |waiting| waiting.ending = false);
             return;
         }
         tracing::info!(device, id, ok, detail = outcome.detail, "command ended");
@@ -326,6 +321,34 @@ impl Commands {
             let _ = teller.send(outcome);
         }
         self.woken.notify_one();
+    }
+
+    /// The resource of a command that nobody else ends.
+    fn begin_end(&self, device: &str, id: u64) -> Option<String> {
+        let mut resource = None;
+        self.change(device, id, |waiting| {
+            let is_first = !std::mem::replace(&mut waiting.ending, true);
+            resource = is_first.then(|| waiting.command.resource.clone());
+        });
+        resource
+    }
+
+    /// Logs the end of a command and keeps it.
+    async fn log_end(&self, device: &str, outcome: &Outcome) -> Option<()> {
+        self.log(device, &Record::Result(outcome.clone())).await?;
+        let Outcome { id, ok, detail, .. } = outcome.clone();
+        let kept = self.keeper.insist(move |desk, now| {
+            desk.recorder.store().end_command(id, now.wall.ms, ok, &detail)
+        });
+        kept.await.ok()
+    }
+
+    fn change(&self, device: &str, id: u64, change: impl FnOnce(&mut Waiting)) {
+        let mut queues = self.queues.borrow_mut();
+        let mut queue = queues.get_mut(device).into_iter().flatten();
+        if let Some(waiting) = queue.find(|waiting| waiting.command.id == id) {
+            change(waiting);
+        }
     }
 
     fn remove(&self, device: &str, id: u64) -> Option<Waiting> {

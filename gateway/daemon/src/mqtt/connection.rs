@@ -30,8 +30,14 @@ use rumqttc::{
 
 use super::{Bridge, arrivals, outbox::Next, topic};
 
-/// Most incoming messages under way that the broker waits for, and as many that it does not wait for.
-pub(super) const RECEIVE: usize = 128;
+/// Fewest and most incoming messages under way that the broker is asked for (receive maximum, MQTT 5 §3.1.2.11.3).
+const RECEIVE: (usize, usize) = (8, 128);
+
+/// Most messages that are really taken: mosquitto 2.0.11 sends more than it is asked for.
+const MAX_SLOTS: usize = 1_024;
+
+/// Most bytes of messages under way; beyond them, what nobody waits for is dropped (QoS 0).
+const MAX_BYTES: usize = 32 << 20;
 
 /// Most publications under way.
 const WINDOW: u16 = 64;
@@ -73,6 +79,8 @@ struct State {
     first: u64,
     /// Incoming messages under way that the broker does not wait for.
     unwaited: usize,
+    /// Bytes of all messages under way.
+    bytes: usize,
     /// When the client last said anything, and when the broker last acknowledged or had nothing to.
     heard_ms: u64,
     progress_ms: u64,
@@ -89,7 +97,7 @@ struct Slot {
 impl Connection {
     /// Talks to the broker until the connection ends; tells why, and whether it ever stood.
     pub(super) async fn run(bridge: Rc<Bridge>) -> (String, bool) {
-        let capacity = 2 * RECEIVE + usize::from(WINDOW) + 8;
+        let capacity = 2 * MAX_SLOTS + usize::from(WINDOW) + 8;
         let (client, events) = AsyncClient::new(options(&bridge), capacity);
         bridge.outbox.restart();
         let heard_ms = bridge.now_ms();
@@ -262,34 +270,43 @@ impl Connection {
     }
 
     fn arrived(self: &Rc<Self>, publish: Publish) {
-        let slot = {
-            let mut state = self.state.borrow_mut();
-            let waited = publish.qos != QoS::AtMostOnce;
-            let full = if waited { state.slots.len() } else { state.unwaited } >= RECEIVE;
-            if full {
-                // A broker that keeps our receive maximum drops nothing here but what nobody waits for.
-                drop(state);
-                return self.bridge.count(|counts| counts.dropped += 1);
-            }
-            if waited {
-                state.slots.push_back(Slot { packet_id: publish.pkid, done: false });
-                Some(state.first + state.slots.len() as u64 - 1)
-            } else {
-                state.unwaited += 1;
-                None
-            }
-        };
+        let bytes = publish.payload.len();
+        let Some(slot) = self.take_slot(&publish) else { return };
         let connection = Rc::clone(self);
         tokio::task::spawn_local(async move {
             if arrivals::take(&connection.bridge, publish).await {
-                connection.done(slot);
+                connection.done(slot, bytes);
             }
         });
     }
 
-    /// All that follows from a message is durable; acknowledges what is done, in order.
-    fn done(&self, slot: Option<u64>) {
+    /// Room for a message: its number, or none of its own if nobody waits for it.
+    fn take_slot(&self, publish: &Publish) -> Option<Option<u64>> {
         let mut state = self.state.borrow_mut();
+        let waited = publish.qos != QoS::AtMostOnce;
+        let count = if waited { state.slots.len() } else { state.unwaited };
+        if count >= MAX_SLOTS || state.bytes >= MAX_BYTES {
+            if waited {
+                // It comes again with the next connection.
+                state.fault = Some("the broker sends more than it was asked for".to_owned());
+            } else {
+                self.bridge.count(|counts| counts.dropped += 1);
+            }
+            return None;
+        }
+        state.bytes += publish.payload.len();
+        if !waited {
+            state.unwaited += 1;
+            return Some(None);
+        }
+        state.slots.push_back(Slot { packet_id: publish.pkid, done: false });
+        Some(Some(state.first + state.slots.len() as u64 - 1))
+    }
+
+    /// All that follows from a message is durable; acknowledges what is done, in order.
+    fn done(&self, slot: Option<u64>, bytes: usize) {
+        let mut state = self.state.borrow_mut();
+        state.bytes = state.bytes.saturating_sub(bytes);
         let Some(number) = slot else {
             state.unwaited = state.unwaited.saturating_sub(1);
             return;
@@ -324,7 +341,8 @@ fn options(bridge: &Bridge) -> MqttOptions {
     let packet = bridge.field.intake.max_payload().saturating_mul(2).saturating_add(PACKET_ROOM);
     let mut properties = ConnectProperties::new();
     properties.session_expiry_interval = Some(SESSION_S);
-    properties.receive_maximum = u16::try_from(RECEIVE).ok();
+    let receive = (MAX_BYTES / 2 / packet.max(1)).clamp(RECEIVE.0, RECEIVE.1);
+    properties.receive_maximum = u16::try_from(receive).ok();
     properties.max_packet_size = u32::try_from(packet).ok();
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);

@@ -1,4 +1,4 @@
-//! Seeds for `sluicegate-daemon`: a tail, a configuration, lines of its socket, rows of a feed.
+//! Seeds for `sluicegate-daemon`: a tail, a configuration, lines of its socket, topics, rows of a feed.
 
 use sluicegate_daemon::files;
 
@@ -49,11 +49,24 @@ const LINES: [(&str, &str); 5] = [
     ("status", r#""status""#),
 ];
 
+/// A topic, a line feed, a payload.
+const TOPICS: [(&str, &str); 5] = [
+    ("reading", "sluicegate/meter-1/readings/7\n"),
+    ("unnumbered", "sluicegate/meter-1/readings"),
+    ("result", "sluicegate/valve-1/act/3/valve/result\n{\"id\":1,\"ok\":true,\"value\":\"open\"}"),
+    (
+        "refusal",
+        "sluicegate/valve-1/act/valve/result\n{\"id\":1,\"ok\":false,\"reason\":\"stuck\"}",
+    ),
+    ("state", "sluicegate/valve-1/state/valve\nopen"),
+];
+
 pub(crate) fn seeds() -> Vec<Seed> {
     let lines = LINES.map(|(name, line)| ("socket_line", name, line.as_bytes().to_vec()));
     let text = |target, text: &str| (target, "whole", text.as_bytes().to_vec());
     let mut seeds = vec![text("configuration", CONFIGURATION), text("feed_rows", ROWS)];
     seeds.extend(lines);
+    seeds.extend(TOPICS.map(|(name, text)| ("mqtt_topic", name, text.as_bytes().to_vec())));
     seeds.extend([tail("whole", 256, 0), tail("torn", 0, 3), tail("last", u64::MAX - 1, 0)]);
     seeds
 }
