@@ -3,7 +3,7 @@
 //! Guarantees: [`Message::parse`] accepts exactly the well-formed messages: version 1, a token of at
 //! most 8 bytes, options inside of the datagram with numbers up to 65,535, a payload marker only
 //! before a payload, an Empty message of exactly four bytes, no reserved code class. Does not:
-//! judge options ([`Options::accept`] does) or decide what is sent back.
+//! judge options ([`option::Options::accept`] does) or decide what is sent back.
 
 use crate::{Code, option};
 

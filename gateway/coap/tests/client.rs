@@ -169,6 +169,31 @@ fn a_state_that_is_too_old_is_asked_for_again() {
 }
 
 #[test]
+fn a_state_that_did_not_change_keeps_its_number_and_the_observation() {
+    let (mut bench, _) = observing();
+    for _ in 0..5 {
+        let again = bench.wait(115_000).remove(0);
+        let options = [(option::OBSERVE, &[9][..]), (option::MAX_AGE, &[100])];
+        bench.hear(&answer(&again, Code::CONTENT, &options, b"9"));
+    }
+    assert_eq!((bench.answers.len(), bench.endpoint.usage().requests), (1, 1));
+}
+
+#[test]
+fn an_old_notification_does_not_stop_what_is_under_way() {
+    let (mut bench, sent) = observing();
+    let again = bench.wait(115_000).remove(0);
+    bench.hear(&notification(&sent, 1, 5, b"old"));
+    assert_eq!(bench.wait(3_000), [again]);
+    let value = block(0, true, 0);
+    let options = [(option::OBSERVE, &[20][..]), (option::BLOCK2, &value)];
+    let first = message(Kind::Con, Code::CONTENT, 2, &sent.token, &options, &[5; 16]);
+    let fetch = bench.hear(&first).remove(1);
+    bench.hear(&notification(&sent, 3, 19, b"old"));
+    assert_eq!(bench.wait(3_000), [fetch]);
+}
+
+#[test]
 fn an_observation_ends_when_the_peer_says_so() {
     let (mut bench, sent) = observing();
     bench.hear(&message(Kind::Con, Code::NOT_FOUND, 1, &sent.token, &[], &[]));

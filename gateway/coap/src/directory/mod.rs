@@ -20,7 +20,8 @@ pub use registration::Registration;
 use crate::{Code, Error, Method, Request, Response, format, link};
 
 /// Links of the directory itself, for `/.well-known/core` (RFC 9176 §4.3).
-pub const LINKS: &str = "</rd>;rt=\"core.rd\";ct=40,</rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40,\
+pub const LINKS: &str = "</rd>;rt=\"core.rd\";ct=40,\
+                         </rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40,\
                          </rd-lookup/ep>;rt=\"core.rd-lookup-ep\";ct=40";
 
 /// Bounds of a directory.

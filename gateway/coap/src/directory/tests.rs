@@ -3,7 +3,8 @@
 use super::*;
 
 const BASE: &str = "coap://[2001:db8::5]:5683";
-const LINKS_OF_NODE: &str = "</sensors/temp>;ct=41;rt=\"temperature-c light\";if=\"sensor\",</sensors/light>;rt=\"light-lux\"";
+const LINKS_OF_NODE: &str = "</sensors/temp>;ct=41;rt=\"temperature-c light\";if=\"sensor\",\
+                             </sensors/light>;rt=\"light-lux\"";
 
 fn caller(name: Option<&str>) -> Caller<'_> {
     Caller { name, base: BASE }
@@ -59,7 +60,8 @@ fn a_registered_resource_is_found_by_its_type() {
 fn an_endpoint_is_found_by_what_it_says_and_by_its_links() {
     let mut site = Site::new();
     site.register(&["ep=node1", "et=meter", "d=floor-3", "base=coap://a.example"], None);
-    let all = "</rd/1>;ep=\"node1\";d=\"floor-3\";base=\"coap://a.example\";et=\"meter\";rt=\"core.rd-ep\"";
+    let all = "</rd/1>;ep=\"node1\";d=\"floor-3\";base=\"coap://a.example\";et=\"meter\";\
+               rt=\"core.rd-ep\"";
     for query in [&[][..], &["et=meter"], &["rt=light-lux"], &["href=/rd/1"], &["d=floor*"]] {
         assert_eq!(site.look_up("rd-lookup/ep", query), all, "{query:?}");
     }

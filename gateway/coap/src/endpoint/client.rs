@@ -16,6 +16,7 @@ use crate::{
     block::Block,
     message::{Kind, Token, Writer},
     option,
+    response::DEFAULT_MAX_AGE,
 };
 
 /// How often a transfer begins again, because the answer changed or the peer lost its part.
@@ -210,14 +211,21 @@ impl<P: Peer> Endpoint<P> {
     /// An answer came.
     pub(super) fn answered(&mut self, now: u64, id: u64, heard: Heard<'_>) {
         let Some(call) = self.calls.get_mut(id) else { return };
+        let peer = call.peer;
         let sequence = heard.extras.observe.filter(|_| heard.code.is_success());
         match &mut call.watch {
             Some(watch) if watch.token == heard.token => match sequence {
-                Some(sequence) if !watch.is_newer(now, sequence) => return,
+                Some(sequence) if !watch.is_newer(now, sequence) => {
+                    let same = sequence == watch.last.0 && call.token == heard.token;
+                    if same && call.busy {
+                        self.withdraw(now, peer, Owner::Call(id));
+                        self.rest(now, id, &heard.options);
+                    }
+                    return;
+                }
                 Some(sequence) => {
                     (watch.registered, watch.last) = (true, (sequence, now));
                     let dropped = call.partial.take().map_or(0, |partial| partial.size());
-                    let peer = call.peer;
                     self.release(peer, dropped);
                 }
                 None => watch.registered = false,
@@ -225,6 +233,8 @@ impl<P: Peer> Endpoint<P> {
             _ if call.token != heard.token => return,
             _ => {}
         }
+        // An answer says that the request came, so it is not repeated (RFC 7252 §5.2.2).
+        self.withdraw(now, peer, Owner::Call(id));
         if !self.repeat_with_echo(now, id, &heard) && !self.uploaded(now, id, &heard) {
             self.downloaded(now, id, heard);
         }
@@ -346,7 +356,6 @@ impl<P: Peer> Endpoint<P> {
     /// Hands out a whole answer.
     fn deliver(&mut self, now: u64, id: u64, response: Response) {
         self.drop_partial(id);
-        let pause = u64::from(response.max_age()) * 1000 + self.fresh.jitter(10_000) - 5_000;
         let Some(call) = self.calls.get_mut(id) else { return };
         let Some(watch) = call.watch.as_mut().filter(|watch| watch.registered) else {
             self.remove_call(now, id);
@@ -354,14 +363,24 @@ impl<P: Peer> Endpoint<P> {
             return self.outputs.push_back(Output::Response { id: RequestId(id), result });
         };
         let first = !std::mem::replace(&mut watch.answered, true);
-        (call.busy, call.restarts, call.echo, call.sent) = (false, 0, None, 0);
-        self.timers.set(Timer::Call(id), now.saturating_add(pause));
+        self.rest(now, id, &response.options);
         let id = RequestId(id);
         self.outputs.push_back(if first {
             Output::Response { id, result: Ok(response) }
         } else {
             Output::Notification { id, response }
         });
+    }
+
+    /// The state is known: until it is older than its Max-Age, and 5 to 10 s more, there is nothing to
+    /// ask (RFC 7641 §3.3.1).
+    fn rest(&mut self, now: u64, id: u64, options: &Options) {
+        let age = options.uint(option::MAX_AGE).unwrap_or(DEFAULT_MAX_AGE);
+        let pause = u64::from(age) * 1000 + self.fresh.jitter(10_000) - 5_000;
+        if let Some(call) = self.calls.get_mut(id) {
+            (call.busy, call.restarts, call.echo, call.sent) = (false, 0, None, 0);
+            self.timers.set(Timer::Call(id), now.saturating_add(pause));
+        }
     }
 
     pub(super) fn fail_call(&mut self, now: u64, id: u64, failure: Failure) {

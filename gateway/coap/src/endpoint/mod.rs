@@ -262,10 +262,7 @@ impl<P: Peer> Endpoint<P> {
             (_, Code::EMPTY) => {}
             _ if self.is_repetition(peer, message) => {}
             (kind, _) => match self.call_of(peer, message.token) {
-                Some(call) => {
-                    self.withdraw(now, peer, Owner::Call(call));
-                    self.response_arrived(now, peer, call, message);
-                }
+                Some(call) => self.response_arrived(now, peer, call, message),
                 None => {
                     let observes = message.options().any(|(number, _)| number == option::OBSERVE);
                     if kind == Kind::Con || observes {

@@ -53,9 +53,12 @@ impl<P: Peer> Endpoint<P> {
         if !success {
             self.end_observation(id);
             self.enqueue(now, peer, Outgoing { owner: Owner::Nobody, kind, datagram });
-        } else if let Some(datagram) = self.replace_waiting(peer, id, datagram) {
+        } else if !self.replace_waiting(peer, id, &datagram) {
             let owner = Owner::Observation(id);
-            self.enqueue(now, peer, Outgoing { owner, kind, datagram });
+            if !self.enqueue(now, peer, Outgoing { owner, kind, datagram }) {
+                // An observer that misses a state must not believe that it has the last one.
+                self.end_observation(id);
+            }
         }
     }
 
@@ -148,19 +151,27 @@ impl<P: Peer> Endpoint<P> {
         due || now < state.probed_until || !state.in_flight.is_empty()
     }
 
-    /// Puts a newer state in the place of one that waits; gives it back if none waits.
-    fn replace_waiting(&mut self, peer: u64, id: u64, datagram: Vec<u8>) -> Option<Vec<u8>> {
-        let state = self.peers.get_mut(peer)?;
-        let mut waiting = state.waiting.iter_mut();
-        let Some(place) = waiting.find(|waiting| waiting.owner == Owner::Observation(id)) else {
-            return Some(datagram);
+    /// Puts a newer state in the place of one that waits, if one does.
+    fn replace_waiting(&mut self, peer: u64, id: u64, datagram: &[u8]) -> bool {
+        let owner = Owner::Observation(id);
+        let Some(state) = self.peers.get_mut(peer) else { return false };
+        let Some(place) = state.waiting.iter().position(|waiting| waiting.owner == owner) else {
+            return false;
         };
-        let new = datagram.len();
-        let old = std::mem::replace(&mut place.datagram, datagram).len();
-        place.kind = Kind::Con;
-        state.bytes = state.bytes + new - old;
-        self.bytes = self.bytes + new - old;
-        None
+        let Some(old) = state.waiting.get(place).map(|waiting| waiting.datagram.len()) else {
+            return false;
+        };
+        self.release(peer, old);
+        let room = self.reserve(peer, datagram.len());
+        let Some(state) = self.peers.get_mut(peer) else { return false };
+        if !room {
+            state.waiting.remove(place);
+            return false;
+        }
+        if let Some(waiting) = state.waiting.get_mut(place) {
+            (waiting.kind, waiting.datagram) = (Kind::Con, datagram.to_vec());
+        }
+        true
     }
 
     fn next_sequence(&mut self, now: u64, id: u64) -> u32 {
