@@ -12,20 +12,20 @@
 #[path = "../../devices/dtls.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod client;
+mod coap;
 mod daemon;
 mod device;
 mod dtls;
-mod coap;
 mod embedded;
 mod ledger;
 mod notary;
 mod protocol;
 mod senml;
 
+pub use coap::{coap_endpoint, coap_message, link_format};
 pub use daemon::{configuration, feed_rows, log_tail, mqtt_topic, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
-pub use coap::{coap_endpoint, coap_message, link_format};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sluicegate_coap::{
-    Code, Endpoint, Failure, Method, Request, RequestId, Response, directory::Registration, format,
+    Code, Endpoint, Failure, Method, Request, RequestId, Response,
+    directory::Registration,
+    format,
     link::{self, Link as Described},
 };
 use tokio::sync::oneshot;

@@ -3,10 +3,10 @@
 //! Guarantees: the same files each time. Does not: remove files, so findings of the fuzzer stay.
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
+mod coap;
 mod daemon;
 mod device;
 mod dtls;
-mod coap;
 mod embedded;
 // The gateway of the verifier's tests, so that there is one.
 #[path = "../../../verifier/fixture.rs"]
