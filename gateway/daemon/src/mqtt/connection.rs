@@ -1,11 +1,11 @@
 //! One connection to the broker, from its making to its end; its client is never used for a second one.
 //!
 //! Guarantees: an incoming message is acknowledged after all that follows from it is durable, in the order in which
-//! messages came (MQTT 5 §4.6); publications go out in order, a window at a time, and are matched to rows of the outbox
-//! by packet id; a broker that is silent, or acknowledges nothing, ends the connection. With a client of its own for
-//! each connection, no queue of `rumqttc` outlives one (its issues 1053 and 1056), and its own limit on what is under
-//! way is never reached, so that acknowledgements never wait behind publications.
-//! Does not: connect again; [`super::run`] does.
+//! messages came (MQTT 5 §4.6); publications go out in order, a window at a time, and are matched to rows of the
+//! outbox by packet id; a broker that is silent, or acknowledges nothing, ends the connection. With a client of its
+//! own for each connection, no queue of `rumqttc` outlives one (its issues 1053 and 1056), and its own limit on
+//! what is under way is never reached, so that acknowledgements never wait behind publications. Does not: connect
+//! again; [`super::run`] does.
 
 use std::{
     cell::RefCell,
