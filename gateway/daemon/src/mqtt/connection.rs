@@ -1,11 +1,11 @@
 //! One connection to the broker, from its making to its end; its client is never used for a second one.
 //!
 //! Guarantees: an incoming message is acknowledged after all that follows from it is durable, in the order in which
-//! messages came (MQTT 5 §4.6); publications go out in order, a window at a time, and are matched to rows of the outbox
-//! by packet id; a broker that is silent, or acknowledges nothing, ends the connection. With a client of its own for
-//! each connection, no queue of `rumqttc` outlives one (its issues 1053 and 1056), and its own limit on what is under
-//! way is never reached, so that acknowledgements never wait behind publications.
-//! Does not: connect again; [`super::run`] does.
+//! messages came (MQTT 5 §4.6); publications go out in order, a window at a time, and are matched to rows of the
+//! outbox by packet id; a broker that is silent, or acknowledges nothing, ends the connection. With a client of its
+//! own for each connection, no queue of `rumqttc` outlives one (its issues 1053 and 1056), and its own limit on
+//! what is under way is never reached, so that acknowledgements never wait behind publications. Does not: connect
+//! again; [`super::run`] does.
 
 use std::{
     cell::RefCell,
@@ -84,6 +84,8 @@ struct State {
     /// When the client last said anything, and when the broker last acknowledged or had nothing to.
     heard_ms: u64,
     progress_ms: u64,
+    /// Pause between two pings.
+    keep_alive: Duration,
     /// Why the connection has to end.
     fault: Option<String>,
 }
@@ -101,7 +103,8 @@ impl Connection {
         let (client, events) = AsyncClient::new(options(&bridge), capacity);
         bridge.outbox.restart();
         let heard_ms = bridge.now_ms();
-        let state = State { heard_ms, progress_ms: heard_ms, ..State::default() };
+        let keep_alive = keep_alive(Duration::from_millis(bridge.config.patience.0));
+        let state = State { heard_ms, progress_ms: heard_ms, keep_alive, ..State::default() };
         let connection = Rc::new(Self { bridge, client, state: RefCell::new(state) });
         let reason = tokio::select! {
             reason = connection.clone().listen(events) => reason,
@@ -154,7 +157,7 @@ impl Connection {
             }
         }
         // There is a ping in each pause, and its answer.
-        if since(state.heard_ms) > 3 * keep_alive(patience) {
+        if since(state.heard_ms) > 3 * state.keep_alive {
             return Some("the broker takes nothing".to_owned());
         }
         state.fault.clone()
@@ -187,6 +190,10 @@ impl Connection {
             // One below the client's own limit, at which it would stop to acknowledge.
             state.window = usize::from(allowed.min(WINDOW).saturating_sub(1).max(1));
             state.progress_ms = self.bridge.now_ms();
+            // The broker may want fewer pings.
+            let told = properties.and_then(|properties| properties.server_keep_alive);
+            let told = Duration::from_secs(told.map_or(0, u64::from));
+            state.keep_alive = state.keep_alive.max(told);
         }
         // The broker may have forgotten us, whatever it says.
         let filters = topic::FILTERS.map(|path| Filter {

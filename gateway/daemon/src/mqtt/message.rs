@@ -1,7 +1,7 @@
 //! Messages: what the payloads on our topics look like.
 //!
-//! Guarantees: what goes out is one line of JSON; what comes in is bounded and no input panics. Does not: read readings;
-//! [`crate::senml`] does.
+//! Guarantees: what goes out is one line of JSON; what comes in is bounded and no input panics. Does not: read
+//! readings; [`crate::senml`] does.
 
 use rumqttc::v5::mqttbytes::v5::Publish;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 //! MQTT: readings, results and states from devices behind a broker; answers and commands to them.
 //!
-//! Guarantees: a message is acknowledged to the broker when all that follows from it is durable, so that the broker sends
-//! it again after a crash; what the gateway publishes is durable first (I1) and repeated until the broker has it; a broker
-//! that is away, or forgets everything, costs nothing but time. Does not: trust a payload to say who sent it: the device
-//! is the topic's `<ep>`, to which the broker's access list holds it (`README.md` beside this file). TLS to the broker is
-//! not offered; a broker on the same machine needs none.
+//! Guarantees: a message is acknowledged to the broker when all that follows from it is durable, so that the broker
+//! sends it again after a crash; what the gateway publishes is durable first (I1) and repeated until the broker has
+//! it; a broker that is away, or forgets everything, costs nothing but time. Does not: trust a payload to say who
+//! sent it: the device is the topic's `<ep>`, to which the broker's access list holds it (`README.md` beside this
+//! file). TLS to the broker is not offered; a broker on the same machine needs none.
 //!
 //! - [`topic`] and [`message`]: what topics and payloads mean
 //! - `connection`: one connection; `arrivals`, `states`: what follows from a message; `outbox`: what is published

@@ -1,13 +1,13 @@
 //! The outbox: what the gateway publishes, durable until the broker has acknowledged it.
 //!
-//! Guarantees: [`Outbox::put`] resolves when the publication is durable; publications go out in the order of their ids,
-//! and again after a restart, a lost connection or a rebuilt client, until [`Outbox::acknowledged`]; what is ready at the
-//! same time is written in one transaction. A command is not published after its deadline, by the monotonic clock, and
-//! waits here only once. Bounded: the oldest answers to readings give way first, because a device that lacks one sends
-//! its reading again. Does not: speak MQTT; [`super::connection`] does.
+//! Guarantees: [`Outbox::put`] resolves when the publication is durable; publications go out in the order of their
+//! ids, and again after a restart, a lost connection or a rebuilt client, until [`Outbox::acknowledged`]; what is
+//! ready at the same time is written in one transaction. A command is not published after its deadline, by the
+//! monotonic clock, and waits here only once. Bounded: the oldest answers to readings give way first, because a
+//! device that lacks one sends its reading again. Does not: speak MQTT; [`super::connection`] does.
 //!
-//! Order of calls: [`Outbox::load`]; [`Outbox::write`] runs all the time; [`Outbox::restart`] at each new connection,
-//! then [`Outbox::next`].
+//! Order of calls: [`Outbox::load`]; [`Outbox::write`] runs all the time; [`Outbox::restart`] at each new
+//! connection, then [`Outbox::next`].
 
 use std::{
     cell::RefCell,
