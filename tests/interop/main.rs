@@ -3,14 +3,15 @@
 //!
 //! What they need is installed by `tests/setup/install.sh`; a test fails, and says so, where it is missing.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary has no public interface")]
+#![allow(dead_code, reason = "the scenarios use the rest of the shared modules")]
+
 #[path = "../scenarios/client.rs"]
-#[allow(dead_code, unreachable_pub)]
 mod client;
 #[path = "../scenarios/place.rs"]
-#[allow(dead_code, unreachable_pub)]
 mod place;
 #[path = "../scenarios/process.rs"]
-#[allow(dead_code, unreachable_pub)]
 mod process;
 
 mod aiocoap;
