@@ -20,6 +20,9 @@ const NARROW: &str = "narrow";
 /// A reading is late when it was logged so long after it was measured, in milliseconds.
 const LATE_MS: u64 = 1_000;
 
+/// Milliseconds of a quarter hour.
+const QUARTER_MS: u64 = 900_000;
+
 /// What one device measures.
 struct Channel {
     device: &'static str,
@@ -88,7 +91,7 @@ impl Channel {
         let (device, how) = (self.device, self.how);
         let profile = if device == METER { profile(record) } else { String::new() };
         format!(
-            "<article class=\"card\"><header><h3>{device}</h3><p>{how}, {count} readings</p>\
+            "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings</p>\
              </header>\n{}{profile}</article>\n",
             self.figure(record)
         )
@@ -170,7 +173,7 @@ fn profile(record: &Record) -> String {
     };
     let Some(newest) = profiles.last() else { return String::new() };
     energy.retain(|value| value.seq == *newest);
-    let last_ms = energy.last().map_or(0, |value| value.ms);
+    let last_ms = energy.last().map_or(0, |value| value.ms) + QUARTER_MS;
     let hours = |value: &Measured| seconds_between(value.ms, last_ms) / -3600.0;
     let points: Vec<Point> =
         energy.iter().map(|value| (hours(value), thousandths(value.thousandths))).collect();
@@ -178,7 +181,7 @@ fn profile(record: &Record) -> String {
     let bytes = record.readings.iter().find(|reading| reading.seq == Some(*newest));
     let bytes = bytes.map_or(0, |reading| reading.payload().len());
     let title = format!(
-        "Day profile, {} quarter hours in one reading of {} bytes, block-wise; the last of {}",
+        "Day profile: energy of {} quarter hours, one reading of {} bytes, sent block-wise; the last of {}",
         points.len(),
         thousands(bytes),
         profiles.len()
@@ -260,7 +263,8 @@ fn run_axis(end: f64, class: &str) -> Axis {
 /// Hours before the profile's end.
 fn day_axis() -> Axis {
     let tick = |count: u32| (f64::from(count) * -6.0, format!("−{} h", count * 6));
-    let ticks = (0..=4).rev().map(tick).collect();
+    let mut ticks: Vec<_> = (1..=4).rev().map(tick).collect();
+    ticks.push((0.0, "now".to_owned()));
     Axis { from: -24.0, to: 0.0, ticks }
 }
 

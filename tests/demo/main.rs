@@ -120,15 +120,15 @@ fn workspace() -> PathBuf {
 /// What happens while the devices measure; `count` readings of each take half as many seconds.
 fn work(told: &Told, mut plant: Plant, watch: &Watch) -> Result<(Plant, Vec<Heard>, Events)> {
     let started_ms = now_ms();
-    plant.settle(8)?;
+    plant.settle(10)?;
     let closed = plant.act(told, "closed")?;
-    plant.settle(6)?;
-    let cut = plant.cut_network(told)?;
-    plant.settle(4)?;
-    let (mut plant, down) = plant.kill_gateway(told, watch.size())?;
-    plant.settle(4)?;
-    let open = plant.act(told, "open")?;
     plant.settle(8)?;
+    let cut = plant.cut_network(told)?;
+    plant.settle(8)?;
+    let (mut plant, down) = plant.kill_gateway(told, watch.size())?;
+    plant.settle(8)?;
+    let open = plant.act(told, "open")?;
+    plant.settle(10)?;
     let heard = plant.finish()?;
     let count: usize = heard.iter().map(|(_, said)| said.logged.len()).sum();
     told.say(format!("The devices end: all their {count} readings are acknowledged."));

@@ -4,16 +4,13 @@
 //! [`Plant::act`], [`Plant::cut_network`], [`Plant::kill_gateway`]; [`Plant::finish`]; at the very
 //! end [`Plant::stop`].
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     broker,
     failure::{Failure, Result},
     fleet::{DEVICES, Device, METER, Said, VALVE},
-    process::{Process, wait_for},
+    process::{Process, pause, wait_for},
     site::{BROKER_USER, Ports, Role, Site},
     told::Told,
     watch::now_ms,
@@ -112,7 +109,7 @@ impl Plant {
         let from_ms = now_ms();
         told.say(format!("The network of {METER} is cut: it goes on measuring."));
         let others = self.acknowledged()?;
-        thread::sleep(CUT);
+        pause(CUT)?;
         let before = self.acknowledged()?;
         self.devices[meter].set_network(true)?;
         let span = Span { from_ms, to_ms: now_ms() };
@@ -134,7 +131,7 @@ impl Plant {
         self.gateway.kill()?;
         let from_ms = now_ms();
         told.say(format!("The gateway is killed (SIGKILL) while the log has {size} entries."));
-        thread::sleep(DOWN);
+        pause(DOWN)?;
         self.gateway = self.site.start_gateway("gateway")?;
         let span = Span { from_ms, to_ms: now_ms() };
         let ready = Instant::now();

@@ -152,6 +152,11 @@ pub(crate) fn wait_for<T>(
     }
 }
 
+/// Lets time pass; fails when the demo is interrupted.
+pub(crate) fn pause(time: Duration) -> Result<()> {
+    wait_for(time, || Ok(None::<()>)).map(drop)
+}
+
 /// From now on SIGINT and SIGTERM end the next wait with a failure, so that all processes are
 /// stopped.
 pub(crate) fn watch_signals() -> Result<()> {

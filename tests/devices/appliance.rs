@@ -8,8 +8,8 @@ use sluicegate_device::senml::{Decimal, Format, NewRecord, Writer};
 pub(crate) const PERIOD: Duration = Duration::from_millis(500);
 
 /// Readings that wait at most, and bytes of one.
-pub(crate) const SLOTS: usize = 64;
-pub(crate) const SIZE: usize = 6_144;
+pub(crate) const SLOTS: usize = 48;
+pub(crate) const SIZE: usize = 9_216;
 
 /// Something that measures.
 pub(crate) trait Appliance {

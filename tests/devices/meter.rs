@@ -1,6 +1,7 @@
 //! An electricity meter: the power now, and from time to time the profile of a whole day.
 //!
-//! A profile has 96 quarter hours and more than 4 KB, so it goes up block-wise.
+//! A profile has the energy and the peak of 96 quarter hours in more than 4 KB, so it goes up
+//! block-wise.
 
 use sluicegate_device::{
     coap::{Application, Code, Incoming, Link, Observable, Reply},
@@ -25,17 +26,23 @@ impl Meter {
         Self { name: name.to_owned() }
     }
 
-    /// The energy of each quarter hour of a day that ended now.
+    /// Energy and peak of each quarter hour of the 24 hours before now.
     fn profile(&self, day: u32) -> Vec<u8> {
         let base = format!("{}:", self.name);
-        let first = NewRecord::new().base_name(&base).base_time(now()).base_unit("Wh");
-        let record = |quarter: u32| {
-            let start = 900 * (i64::from(quarter) - i64::from(QUARTERS));
-            let energy = Decimal::new(watts(quarter + QUARTERS * day) / 4, 0);
-            let record = if quarter == 0 { first } else { NewRecord::new() };
-            record.name("energy").time(Decimal::new(start, 0)).number(energy)
-        };
-        pack(&(0..QUARTERS).map(record).collect::<Vec<_>>())
+        let mut records = Vec::new();
+        for quarter in 0..QUARTERS {
+            let start = Decimal::new(900 * (i64::from(quarter) - i64::from(QUARTERS)), 0);
+            let watts = of_day(quarter, day);
+            let record = NewRecord::new().time(start);
+            let energy = record.name("energy").unit("Wh").number(Decimal::new(watts / 4, 0));
+            records.push(energy);
+            let peak = watts + 150 + wobble(quarter, day) / 10;
+            records.push(record.name("peak").unit("W").number(Decimal::new(peak, 0)));
+        }
+        if let Some(first) = records.first_mut() {
+            *first = first.base_name(&base).base_time(now());
+        }
+        pack(&records)
     }
 }
 
@@ -58,6 +65,19 @@ impl Application for Meter {
     fn serve(&mut self, _: usize, request: &Incoming<'_>, _: &mut Reply<'_>) -> Code {
         if request.method == Code::GET { Code::UNAVAILABLE } else { Code::METHOD_NOT_ALLOWED }
     }
+}
+
+/// The mean power of a quarter hour: little at night, a morning, a long evening.
+fn of_day(quarter: u32, day: u32) -> i64 {
+    const HOURS: [i64; 24] = [
+        21, 19, 18, 18, 19, 26, 58, 83, 71, 46, 41, 44, 63, 58, 42, 40, 48, 74, 112, 124, 98, 77,
+        49, 30,
+    ];
+    let hour =
+        |quarter: u32| HOURS.iter().cycle().nth(quarter as usize / 4).map_or(0, |of| 10 * of);
+    let part = i64::from(quarter % 4);
+    let between = (hour(quarter) * (4 - part) + hour(quarter + 4) * part) / 4;
+    between + wobble(quarter, day + 7) / 25
 }
 
 /// A household: what is always on, a fridge, and now and then a kettle.
