@@ -6,7 +6,7 @@
 use crate::{
     fleet::{METER, THERMOMETER, VALVE},
     measured::{Measured, series},
-    plant::Span,
+    plant::{Command, Span},
     plot::{Axis, Frame, Plot, Point, Side, thousands},
     record::Record,
 };
@@ -89,10 +89,14 @@ impl Channel {
         let of_device = record.readings.iter().filter(|reading| reading.device == self.device);
         let count = thousands(of_device.filter(|reading| reading.seq.is_some()).count());
         let (device, how) = (self.device, self.how);
-        let profile = if device == METER { profile(record) } else { String::new() };
+        let more = match device {
+            METER => profile(record),
+            VALVE => outcomes(record),
+            _ => String::new(),
+        };
         format!(
             "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings</p>\
-             </header>\n{}{profile}</article>\n",
+             </header>\n{}{more}</article>\n",
             self.figure(record)
         )
     }
@@ -143,9 +147,8 @@ impl Channel {
         let mut band = |class, span: Span| {
             plot.band(class, seconds(record, span.from_ms), seconds(record, span.to_ms));
         };
-        let [closed, open] = &record.events.commands;
         if self.device == VALVE {
-            band("shut", Span { from_ms: closed.span.to_ms, to_ms: open.span.to_ms });
+            closed(record).into_iter().for_each(|span| band("shut", span));
         }
         if self.device == METER {
             band("cut", record.events.cut);
@@ -160,6 +163,39 @@ impl Channel {
             }
         }
     }
+}
+
+/// When the valve was closed, by the states that were observed and logged.
+fn closed(record: &Record) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut since = None;
+    for reading in record.readings.iter().filter(|reading| reading.device == VALVE) {
+        let Some(logged) = reading.record() else { continue };
+        match (logged["observed"]["value"].as_str(), since) {
+            (Some("closed"), None) => since = Some(reading.time_ms),
+            (Some("open"), Some(from_ms)) => {
+                spans.push(Span { from_ms, to_ms: reading.time_ms });
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    let to_ms = record.events.ended_ms;
+    spans.extend(since.map(|from_ms| Span { from_ms, to_ms }));
+    spans
+}
+
+/// What came of the commands.
+fn outcomes(record: &Record) -> String {
+    let outcome = |command: &Command| {
+        let (id, value, took) = (command.id, command.value, command.span.seconds());
+        format!("<b>{value}</b> (command {id}, done in {took})")
+    };
+    let commands = record.events.commands.each_ref().map(outcome).join(" and ");
+    format!(
+        "<p class=\"hint\">{commands}: each was carried out once, and is in the log with its \
+         result. The shade is the state that the gateway observed.</p>\n"
+    )
 }
 
 /// The newest day profile of the meter: one reading of many records.
