@@ -9,6 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use sluicegate_notary::log::{Acknowledgement, Submission};
 
 use crate::{
+    allowance::Allowance,
     clock::Clock,
     devices::{
         Registry,
@@ -86,19 +87,12 @@ pub struct Intake {
     changes: Changes,
     clock: Clock,
     max_payload: usize,
-    buckets: Rc<RefCell<BTreeMap<String, Bucket>>>,
-}
-
-/// A device's allowance.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// Thousandths of readings that may come now.
-    tokens: u64,
-    filled_ms: u64,
+    /// Of each device, with its rate.
+    allowances: Rc<RefCell<BTreeMap<String, (u32, Allowance)>>>,
 }
 
 /// Seconds' worth of readings that may come at once, as after an outage.
-const BURST_S: u64 = 10;
+const BURST_S: u32 = 10;
 
 impl Intake {
     /// For these devices.
@@ -110,8 +104,8 @@ impl Intake {
         clock: Clock,
         max_payload: usize,
     ) -> Self {
-        let buckets = Rc::default();
-        Self { keeper, registry, contacts, changes, clock, max_payload, buckets }
+        let allowances = Rc::default();
+        Self { keeper, registry, contacts, changes, clock, max_payload, allowances }
     }
 
     /// Logs a reading of a device that came over `transport`; from the local socket if there is none, which has no rate.
@@ -144,7 +138,9 @@ impl Intake {
         let submission = Submission { ticket: 0, device, class, seq, format, payload };
         let found = self.keeper.submit(submission).await?;
         if !found.repeated {
-            news.iter().for_each(|(what, value, _)| self.changes.tell(&name, what, value));
+            news.iter().for_each(|(what, value, _)| {
+                self.changes.tell(&name, senml::resource(&name, what), value);
+            });
         }
         Ok(found)
     }
@@ -163,25 +159,24 @@ impl Intake {
 
     /// Forgets the allowances of devices that are gone.
     pub fn retain(&self) {
-        self.buckets.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
+        self.allowances.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
     }
 
     fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
         let now_ms = self.clock.now().monotonic_ms;
-        let rate = u64::from(per_second);
-        let full = rate.saturating_mul(BURST_S * 1_000);
-        let mut buckets = self.buckets.borrow_mut();
-        let bucket =
-            buckets.entry(device.to_owned()).or_insert(Bucket { tokens: full, filled_ms: now_ms });
-        // A thousandth of a reading for each millisecond and each reading a second.
-        let earned = now_ms.saturating_sub(bucket.filled_ms).saturating_mul(rate);
-        bucket.tokens = bucket.tokens.saturating_add(earned).min(full);
-        bucket.filled_ms = now_ms;
-        match bucket.tokens.checked_sub(1_000) {
-            Some(left) => bucket.tokens = left,
-            None => return Err(too_fast(per_second)),
+        let burst = per_second.saturating_mul(BURST_S);
+        let mut spent = self.allowances.borrow_mut();
+        // A new rate, after a reload, begins with a full allowance.
+        let (rate, allowance) = spent
+            .entry(device.to_owned())
+            .or_insert_with(|| (per_second, Allowance::new(per_second, burst, now_ms)));
+        if *rate != per_second {
+            (*rate, *allowance) = (per_second, Allowance::new(per_second, burst, now_ms));
         }
-        Ok(())
+        match allowance.take(now_ms) {
+            true => Ok(()),
+            false => Err(too_fast(per_second)),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //!   [`net`] (datagrams, DTLS sessions)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
+mod allowance;
 pub mod anchorer;
 pub mod cli;
 pub mod clock;

@@ -12,6 +12,12 @@ use crate::intake::{Code, Rejection, never};
 /// Most names of one pack that are told of.
 const MAX_NAMES: usize = 64;
 
+/// Longest name that is told of, in characters.
+const MAX_NAME: usize = 128;
+
+/// Longest value that is told, in characters.
+const MAX_VALUE: usize = 256;
+
 /// Whether a payload may be logged.
 pub fn check(format: u16, payload: &[u8]) -> Result<(), Rejection> {
     let Some(known) = Format::from_content_format(format) else {
@@ -32,7 +38,10 @@ pub fn newest(format: u16, payload: &[u8]) -> Vec<(String, String, Option<String
     };
     let mut newest: BTreeMap<String, Record<'_>> = BTreeMap::new();
     for record in pack.records() {
-        let name: String = record.name.chars().collect();
+        let name: String = record.name.chars().take(MAX_NAME + 1).collect();
+        if name.len() > MAX_NAME {
+            continue;
+        }
         match newest.get(&name) {
             Some(known) if record.time < known.time => {}
             None if newest.len() >= MAX_NAMES => {}
@@ -46,11 +55,20 @@ pub fn newest(format: u16, payload: &[u8]) -> Vec<(String, String, Option<String
     told.collect()
 }
 
+/// The resource of a device that a SenML name means: `valve` where the device `pump-1` names it `pump-1/valve` or
+/// `pump-1:valve`, so that a reading and a command speak of the same thing.
+pub fn resource<'a>(device: &str, name: &'a str) -> &'a str {
+    let rest = name.strip_prefix(device).and_then(|rest| rest.strip_prefix(['/', ':']));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
 fn text(record: &Record<'_>) -> Option<String> {
     match record.value? {
         Value::Bool(value) => Some(value.to_string()),
-        Value::Data(data) => Some(data.bytes().map(|byte| format!("{byte:02x}")).collect()),
+        Value::Data(data) => {
+            Some(data.bytes().take(MAX_VALUE / 2).map(|byte| format!("{byte:02x}")).collect())
+        }
         Value::Number(number) => Some(number.to_string()),
-        Value::Text(text) => Some(text.chars().take(256).collect()),
+        Value::Text(text) => Some(text.chars().take(MAX_VALUE).collect()),
     }
 }

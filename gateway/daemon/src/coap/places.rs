@@ -45,12 +45,16 @@ impl Places {
         }
     }
 
-    /// Forgets who is no longer enrolled.
+    /// Forgets who is no longer enrolled, and the plain addresses of who needs a key now.
     pub(super) fn retain(&mut self) {
         let registry = self.registry.clone();
-        let enrolled = |name: &String| registry.get(name).is_some();
-        self.links.retain(|name, _| enrolled(name));
-        self.plain.retain(|_, name| enrolled(name));
+        let security = |name: &String| registry.get(name).map(|found| found.device.security);
+        let is_open = |name: &String| security(name) == Some(Security::None);
+        self.links.retain(|name, link| match link {
+            Link::Dtls(_) => security(name).is_some(),
+            Link::Plain(_) => is_open(name),
+        });
+        self.plain.retain(|_, name| is_open(name));
     }
 
     /// The device that speaks on a link; `named` is the name that it gives itself.

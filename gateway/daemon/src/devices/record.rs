@@ -90,9 +90,13 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Reads a payload of which the log says that it is one of these: no reading of a device is, for a SenML pack is a list.
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok()
+    }
+
     /// Reads a payload of one of these formats; `None` for another format or a damaged payload.
     pub fn decode(format: u16, payload: &[u8]) -> Option<Self> {
-        let record = serde_json::from_slice::<Self>(payload).ok()?;
-        (record.format() == format).then_some(record)
+        Self::parse(payload).filter(|record| record.format() == format)
     }
 }

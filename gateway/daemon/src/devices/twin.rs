@@ -105,6 +105,21 @@ impl Twin {
     }
 }
 
+/// Newest leaves of the device among which one of the gateway's own records is looked for.
+const SEARCHED: u32 = 200;
+
+/// Most resources whose state is told.
+const MAX_STATES: usize = 256;
+
+/// The gateway's own records among the newest leaves of a device, newest first, with the indices of their leaves: what a
+/// crash or a failed store left uncertain is looked up here before it is logged again.
+pub(super) fn own_records(desk: &Desk, device: &str) -> Result<Vec<(u64, Record)>, Error> {
+    let recent = desk.recorder.store().recent(device, SEARCHED)?;
+    let own = recent.into_iter().filter(|row| row.log == desk.recorder.open_log().number);
+    let own = own.filter_map(|row| Some((row.index, Record::parse(row.payload.as_deref()?)?)));
+    Ok(own.collect())
+}
+
 /// Derives what is known of a device.
 pub fn derive(desk: &Desk, device: &str) -> Result<Twin, Error> {
     let store = desk.recorder.store();
@@ -144,14 +159,21 @@ fn learn(twin: &mut Twin, entry: &Entry, row: &Recent) {
             twin.notes.push((time.ms, note.text));
         }
         Some(Record::Observed(record::Observed { resource, value })) => {
-            twin.state.entry(resource).or_insert_with(|| state(value, None));
+            learn_state(twin, resource, state(value, None));
         }
         Some(_) => {}
         None => {
             for (name, value, unit) in senml::newest(reading.format, payload) {
-                twin.state.entry(name).or_insert_with(|| state(value, unit));
+                let name = senml::resource(&twin.device, &name).to_owned();
+                learn_state(twin, name, state(value, unit));
             }
         }
+    }
+}
+
+fn learn_state(twin: &mut Twin, resource: String, state: State) {
+    if twin.state.len() < MAX_STATES {
+        twin.state.entry(resource).or_insert(state);
     }
 }
 
