@@ -205,3 +205,65 @@ fn too_fast(per_second: u32) -> Rejection {
 pub(crate) const fn never(code: Code, reason: String) -> Rejection {
     Rejection { code, reason, retry_after_s: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Place, run};
+
+    const DEVICES: &str = "[[device]]\nname = \"meter-1\"\n\
+        [[device]]\nname = \"slow-1\"\nreadings_per_second = 1\n";
+
+    fn arrival(device: &str, seq: u64, value: u64) -> Arrival {
+        let payload = format!(r#"[{{"n":"power","v":{value}}}]"#).into_bytes();
+        Arrival { device: device.to_owned(), seq: Some(seq), format: 110, payload }
+    }
+
+    #[test]
+    fn what_is_wrong_gets_its_code_and_reaches_nothing() {
+        let place = Place::new(DEVICES);
+        run(async {
+            let parts = place.open();
+            let coap = Some(Transport::Coap);
+            let good = arrival("meter-1", 1, 5);
+            let first = parts.intake.take(good.clone(), coap).await.unwrap();
+            let before = parts.size().await;
+            let repeat = parts.intake.take(good.clone(), coap).await.unwrap();
+            assert_eq!((repeat.index, repeat.repeated), (first.index, true));
+            let large = format!(r#"[{{"n":"x","vs":"{}"}}]"#, "x".repeat(2_000)).into_bytes();
+            let two = br#"[{"n":"power","v":1},{"n":"power"}]"#.to_vec();
+            for (wrong, code, named) in [
+                (arrival("stranger", 1, 5), Code::Unauthorized, "stranger"),
+                (Arrival { format: 0, ..good.clone() }, Code::UnsupportedFormat, "110"),
+                (Arrival { format: 65_100, ..good.clone() }, Code::UnsupportedFormat, "110"),
+                (Arrival { payload: two, ..good.clone() }, Code::BadRequest, "record 1"),
+                (Arrival { payload: large, ..good.clone() }, Code::TooLarge, "2000"),
+                (arrival("meter-1", 1, 6), Code::Conflict, "1"),
+            ] {
+                let refused = parts.intake.take(wrong, coap).await.unwrap_err();
+                assert!(refused.code == code && refused.reason.contains(named), "{refused:?}");
+                assert_eq!(refused.retry_after_s, None);
+            }
+            assert_eq!(parts.size().await, before);
+            assert!(parts.contacts.newest("stranger").is_none());
+            parts.close();
+        });
+    }
+
+    #[test]
+    fn a_device_that_is_too_fast_waits_and_nobody_else_does() {
+        let place = Place::new(DEVICES);
+        run(async {
+            let parts = place.open();
+            let coap = Some(Transport::Coap);
+            for seq in 0..10 {
+                parts.intake.take(arrival("slow-1", seq, 1), coap).await.unwrap();
+            }
+            let refused = parts.intake.take(arrival("slow-1", 10, 1), coap).await.unwrap_err();
+            assert_eq!((refused.code, refused.retry_after_s), (Code::TooManyRequests, Some(2)));
+            parts.intake.take(arrival("meter-1", 1, 1), coap).await.unwrap();
+            parts.intake.take(arrival("slow-1", 10, 1), None).await.unwrap();
+            parts.close();
+        });
+    }
+}

@@ -38,6 +38,8 @@ pub mod senml;
 pub mod setup;
 pub mod socket;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod verify;
 pub mod wire;

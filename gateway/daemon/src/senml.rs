@@ -72,3 +72,47 @@ fn text(record: &Record<'_>) -> Option<String> {
         Value::Text(text) => Some(text.chars().take(MAX_VALUE).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_record_of_each_name_is_told() {
+        let pack = br#"[{"bn":"m/","bt":1795132800,"n":"power","u":"W","v":1,"t":60},
+            {"n":"power","u":"W","v":2.50,"t":0},{"n":"on","vb":true},{"n":"why","vs":"test"},
+            {"n":"sum","s":1}]"#;
+        let told: Vec<_> = newest(110, pack);
+        let told: Vec<_> =
+            told.iter().map(|(name, value, unit)| (&**name, &**value, unit.as_deref())).collect();
+        assert_eq!(
+            told,
+            [("m/on", "true", None), ("m/power", "1", Some("W")), ("m/why", "test", None)]
+        );
+    }
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let records: Vec<_> =
+            (0..100).map(|n| format!(r#"{{"n":"n{n}","vs":"{}"}}"#, "x".repeat(999))).collect();
+        let told = newest(110, format!("[{}]", records.join(",")).as_bytes());
+        assert_eq!(told.len(), MAX_NAMES);
+        assert!(told.iter().all(|(_, value, _)| value.len() == MAX_VALUE));
+        let long = format!(r#"[{{"n":"{}","v":1}}]"#, "n".repeat(129));
+        assert!(newest(110, long.as_bytes()).is_empty());
+        assert!(newest(0, b"[]").is_empty() && newest(110, b"{").is_empty());
+    }
+
+    #[test]
+    fn a_name_below_the_device_is_its_resource() {
+        for (name, resource_of) in [
+            ("pump-1/valve", "valve"),
+            ("pump-1:valve", "valve"),
+            ("pump-12/valve", "pump-12/valve"),
+            ("valve", "valve"),
+            ("pump-1/", "pump-1/"),
+        ] {
+            assert_eq!(resource("pump-1", name), resource_of);
+        }
+    }
+}

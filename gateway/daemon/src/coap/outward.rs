@@ -208,3 +208,35 @@ fn answer(order: &Order, result: Result<Response, Failure>) -> Answer {
         code => Answer::Done { ok: false, detail: format!("{code} {text}").trim().to_owned() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_devices_links_the_first_that_can_be_observed_are() {
+        let links = "</valve>;obs;rt=\"x\",</info>,<coap://elsewhere/x>;obs,</>;obs,</a/b>;obs";
+        assert_eq!(observable(links.as_bytes()), ["valve", "a/b"]);
+        let many: Vec<_> = (0..50).map(|n| format!("</r{n}>;obs")).collect();
+        assert_eq!(observable(many.join(",").as_bytes()).len(), MAX_OBSERVED);
+        assert!(observable(b"\xff").is_empty() && observable(b"</x").is_empty());
+    }
+
+    #[test]
+    fn an_answer_says_what_became_of_the_command() {
+        let command = crate::devices::record::Command {
+            id: 1,
+            resource: "valve".to_owned(),
+            value: "open".to_owned(),
+            until_ms: 0,
+        };
+        let order = Order { device: "valve-1".to_owned(), command };
+        let told = |ok, detail: &str| Answer::Done { ok, detail: detail.to_owned() };
+        assert_eq!(answer(&order, Ok(Response::new(Code::CHANGED))), told(true, "open"));
+        let refused = Response::diagnostic(Code::NOT_FOUND, "no such valve");
+        assert_eq!(answer(&order, Ok(refused)), told(false, "4.04 no such valve"));
+        let busy = Response::new(Code::SERVICE_UNAVAILABLE);
+        assert_eq!(answer(&order, Ok(busy)), Answer::Unreachable);
+        assert_eq!(answer(&order, Err(Failure::Timeout)), Answer::Unreachable);
+    }
+}

@@ -482,3 +482,6 @@ async fn deliver(deliverer: Option<&Deliverer>, order: Order) -> Answer {
         Err(_) => Answer::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests;

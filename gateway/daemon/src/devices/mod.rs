@@ -127,3 +127,6 @@ pub fn add(config: &Config, device: Device) -> Result<(Device, Psk), Error> {
     let psk = enrol::add(config, &device, &setup::identity(config)?)?;
     Ok((device, psk))
 }
+
+#[cfg(test)]
+mod tests;
