@@ -10,7 +10,7 @@ use crate::{
     Error,
     clock::Clock,
     config::Config,
-    devices::{Registry, changes::Changes, commands::Commands, contacts::Contacts},
+    devices::{Registry, changes::Changes, commands::Commands, contacts::Contacts, states::States},
     intake::Intake,
     keeper::Keeper,
 };
@@ -28,6 +28,8 @@ pub struct Field {
     pub commands: Commands,
     /// Who observes what.
     pub changes: Changes,
+    /// What devices tell of their resources.
+    pub states: States,
     /// Counts reloads of the registry.
     pub reloaded: Rc<watch::Sender<u64>>,
     /// Which transports work.
@@ -69,10 +71,11 @@ impl Field {
         let parts = (keeper.clone(), registry.clone(), contacts.clone());
         let commands = Commands::load(parts.0, parts.1, parts.2, clock).await?;
         Ok(Self {
-            registry,
             contacts,
             intake,
             commands,
+            states: States::new(keeper.clone(), registry.clone(), changes.clone(), clock),
+            registry,
             changes,
             reloaded: Rc::new(watch::channel(0).0),
             health: FieldHealth::default(),

@@ -32,6 +32,9 @@ use crate::{
 /// How long a stop may take.
 const STOP: Duration = Duration::from_millis(1_800);
 
+/// How long telling the devices may take.
+const FAREWELL: Duration = Duration::from_millis(300);
+
 /// Runs the gateway until it is told to stop.
 pub fn run(file: &Path) -> Result<(), Error> {
     forbid_core_dumps();
@@ -49,7 +52,8 @@ pub fn run(file: &Path) -> Result<(), Error> {
         }
         let field = Field::open(&config, &keeper, clock).await?;
         let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
-        let serving = serve_field(&config, &field).await?;
+        let (stop, stopping) = watch::channel(false);
+        let mut serving = std::pin::pin!(serve_field(&config, &field, stopping).await?);
         // Whoever finds the socket finds a gateway that answers.
         let listener = socket::bind(&config.socket)?;
         let counter = socket::Counter::new(keeper.clone(), &field, reach);
@@ -58,7 +62,7 @@ pub fn run(file: &Path) -> Result<(), Error> {
         tokio::select! {
             () = counter.serve(listener) => {}
             () = anchoring => {}
-            () = serving => {}
+            () = &mut serving => {}
             () = reload_on_signal(file, &field) => {}
             () = keeper.ended() => {
                 return Err(Error::Failed("the thread that owns the store ended".to_owned()));
@@ -67,6 +71,8 @@ pub fn run(file: &Path) -> Result<(), Error> {
         }
         notify("STOPPING=1");
         tracing::info!("stopping");
+        let _ = stop.send(true);
+        let _ = timeout(FAREWELL, serving).await;
         Ok(())
     });
     keeper.stop();
@@ -97,14 +103,22 @@ pub fn run_ledger(file: &Path) -> Result<(), Error> {
 }
 
 /// Everything that talks to devices.
-async fn serve_field(config: &Config, field: &Field) -> Result<impl Future<Output = ()>, Error> {
+async fn serve_field(
+    config: &Config,
+    field: &Field,
+    stopping: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + use<>, Error> {
     let (to_coap, coap_inbox) = mpsc::channel(64);
     let server = coap::Server::open(&config.coap, field, config.log.max_payload)?;
     let (mqtt, broker) = serve_mqtt(config, field).await;
     let deliverers = Deliverers { coap: Some(to_coap), mqtt };
     let (commands, settings) = (field.commands.clone(), config.coap.clone());
     Ok(async move {
-        tokio::join!(commands.run(deliverers), server.run(settings, coap_inbox), broker);
+        tokio::select! {
+            () = commands.run(deliverers) => {}
+            () = server.run(settings, coap_inbox, stopping) => {}
+            () = broker => {}
+        }
     })
 }
 

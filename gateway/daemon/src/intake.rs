@@ -9,6 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use sluicegate_notary::log::{Acknowledgement, Submission};
 
 use crate::{
+    allowance::Allowance,
     clock::Clock,
     devices::{
         Registry,
@@ -86,19 +87,12 @@ pub struct Intake {
     changes: Changes,
     clock: Clock,
     max_payload: usize,
-    buckets: Rc<RefCell<BTreeMap<String, Bucket>>>,
-}
-
-/// A device's allowance.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// Thousandths of readings that may come now.
-    tokens: u64,
-    filled_ms: u64,
+    /// Of each device, with its rate.
+    allowances: Rc<RefCell<BTreeMap<String, (u32, Allowance)>>>,
 }
 
 /// Seconds' worth of readings that may come at once, as after an outage.
-const BURST_S: u64 = 10;
+const BURST_S: u32 = 10;
 
 impl Intake {
     /// For these devices.
@@ -110,8 +104,8 @@ impl Intake {
         clock: Clock,
         max_payload: usize,
     ) -> Self {
-        let buckets = Rc::default();
-        Self { keeper, registry, contacts, changes, clock, max_payload, buckets }
+        let allowances = Rc::default();
+        Self { keeper, registry, contacts, changes, clock, max_payload, allowances }
     }
 
     /// Logs a reading of a device that came over `transport`; from the local socket if there is none, which has no rate.
@@ -144,7 +138,9 @@ impl Intake {
         let submission = Submission { ticket: 0, device, class, seq, format, payload };
         let found = self.keeper.submit(submission).await?;
         if !found.repeated {
-            news.iter().for_each(|(what, value, _)| self.changes.tell(&name, what, value));
+            news.iter().for_each(|(what, value, _)| {
+                self.changes.tell(&name, senml::resource(&name, what), value);
+            });
         }
         Ok(found)
     }
@@ -163,25 +159,24 @@ impl Intake {
 
     /// Forgets the allowances of devices that are gone.
     pub fn retain(&self) {
-        self.buckets.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
+        self.allowances.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
     }
 
     fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
         let now_ms = self.clock.now().monotonic_ms;
-        let rate = u64::from(per_second);
-        let full = rate.saturating_mul(BURST_S * 1_000);
-        let mut buckets = self.buckets.borrow_mut();
-        let bucket =
-            buckets.entry(device.to_owned()).or_insert(Bucket { tokens: full, filled_ms: now_ms });
-        // A thousandth of a reading for each millisecond and each reading a second.
-        let earned = now_ms.saturating_sub(bucket.filled_ms).saturating_mul(rate);
-        bucket.tokens = bucket.tokens.saturating_add(earned).min(full);
-        bucket.filled_ms = now_ms;
-        match bucket.tokens.checked_sub(1_000) {
-            Some(left) => bucket.tokens = left,
-            None => return Err(too_fast(per_second)),
+        let burst = per_second.saturating_mul(BURST_S);
+        let mut spent = self.allowances.borrow_mut();
+        // A new rate, after a reload, begins with a full allowance.
+        let (rate, allowance) = spent
+            .entry(device.to_owned())
+            .or_insert_with(|| (per_second, Allowance::new(per_second, burst, now_ms)));
+        if *rate != per_second {
+            (*rate, *allowance) = (per_second, Allowance::new(per_second, burst, now_ms));
         }
-        Ok(())
+        match allowance.take(now_ms) {
+            true => Ok(()),
+            false => Err(too_fast(per_second)),
+        }
     }
 }
 
@@ -209,4 +204,66 @@ fn too_fast(per_second: u32) -> Rejection {
 /// The same bytes will be refused again.
 pub(crate) const fn never(code: Code, reason: String) -> Rejection {
     Rejection { code, reason, retry_after_s: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Place, run};
+
+    const DEVICES: &str = "[[device]]\nname = \"meter-1\"\n\
+        [[device]]\nname = \"slow-1\"\nreadings_per_second = 1\n";
+
+    fn arrival(device: &str, seq: u64, value: u64) -> Arrival {
+        let payload = format!(r#"[{{"n":"power","v":{value}}}]"#).into_bytes();
+        Arrival { device: device.to_owned(), seq: Some(seq), format: 110, payload }
+    }
+
+    #[test]
+    fn what_is_wrong_gets_its_code_and_reaches_nothing() {
+        let place = Place::new(DEVICES);
+        run(async {
+            let parts = place.open();
+            let coap = Some(Transport::Coap);
+            let good = arrival("meter-1", 1, 5);
+            let first = parts.intake.take(good.clone(), coap).await.unwrap();
+            let before = parts.size().await;
+            let repeat = parts.intake.take(good.clone(), coap).await.unwrap();
+            assert_eq!((repeat.index, repeat.repeated), (first.index, true));
+            let large = format!(r#"[{{"n":"x","vs":"{}"}}]"#, "x".repeat(2_000)).into_bytes();
+            let two = br#"[{"n":"power","v":1},{"n":"power"}]"#.to_vec();
+            for (wrong, code, named) in [
+                (arrival("stranger", 1, 5), Code::Unauthorized, "stranger"),
+                (Arrival { format: 0, ..good.clone() }, Code::UnsupportedFormat, "110"),
+                (Arrival { format: 65_100, ..good.clone() }, Code::UnsupportedFormat, "110"),
+                (Arrival { payload: two, ..good.clone() }, Code::BadRequest, "record 1"),
+                (Arrival { payload: large, ..good.clone() }, Code::TooLarge, "2000"),
+                (arrival("meter-1", 1, 6), Code::Conflict, "1"),
+            ] {
+                let refused = parts.intake.take(wrong, coap).await.unwrap_err();
+                assert!(refused.code == code && refused.reason.contains(named), "{refused:?}");
+                assert_eq!(refused.retry_after_s, None);
+            }
+            assert_eq!(parts.size().await, before);
+            assert!(parts.contacts.newest("stranger").is_none());
+            parts.close();
+        });
+    }
+
+    #[test]
+    fn a_device_that_is_too_fast_waits_and_nobody_else_does() {
+        let place = Place::new(DEVICES);
+        run(async {
+            let parts = place.open();
+            let coap = Some(Transport::Coap);
+            for seq in 0..10 {
+                parts.intake.take(arrival("slow-1", seq, 1), coap).await.unwrap();
+            }
+            let refused = parts.intake.take(arrival("slow-1", 10, 1), coap).await.unwrap_err();
+            assert_eq!((refused.code, refused.retry_after_s), (Code::TooManyRequests, Some(2)));
+            parts.intake.take(arrival("meter-1", 1, 1), coap).await.unwrap();
+            parts.intake.take(arrival("slow-1", 10, 1), None).await.unwrap();
+            parts.close();
+        });
+    }
 }

@@ -10,6 +10,7 @@
 //!   [`net`] (datagrams, DTLS sessions)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
+mod allowance;
 pub mod anchorer;
 pub mod cli;
 pub mod clock;
@@ -37,6 +38,8 @@ pub mod senml;
 pub mod setup;
 pub mod socket;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod verify;
 pub mod wire;

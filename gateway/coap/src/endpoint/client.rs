@@ -96,6 +96,14 @@ impl<P: Peer> Endpoint<P> {
         self.call(now, peer, request, true)
     }
 
+    /// A peer that slept gave a sign of life: what it has not acknowledged is sent again at once, for it may not stay
+    /// awake until the next repetition. Changes no count and no timer.
+    pub fn awake(&mut self, now: u64, peer: P) {
+        if let Some(peer) = self.peers.find(&peer) {
+            self.repeat_unacknowledged(now, peer);
+        }
+    }
+
     /// Takes back a request, ends an observation; no output for it comes any more.
     pub fn cancel(&mut self, now: u64, id: RequestId) {
         let RequestId(id) = id;

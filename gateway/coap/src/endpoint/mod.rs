@@ -2,7 +2,7 @@
 //!
 //! Methods come in four families. Input: [`Endpoint::receive`], [`Endpoint::handle_timeout`].
 //! Commands: [`Endpoint::respond`], [`Endpoint::notify`], [`Endpoint::request`],
-//! [`Endpoint::observe`], [`Endpoint::cancel`], [`Endpoint::forget`]. Work out: [`Endpoint::poll`],
+//! [`Endpoint::observe`], [`Endpoint::cancel`], [`Endpoint::awake`], [`Endpoint::forget`]. Work out: [`Endpoint::poll`],
 //! to be called until it gives nothing after every input and command. Questions:
 //! [`Endpoint::next_timeout`], [`Endpoint::usage`].
 //!

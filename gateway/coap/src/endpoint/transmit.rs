@@ -43,6 +43,8 @@ pub(super) struct Transmission {
     datagram: Vec<u8>,
     repetitions: u32,
     timeout: u64,
+    /// When it was sent last.
+    sent: u64,
 }
 
 impl<P: Peer> Endpoint<P> {
@@ -87,7 +89,8 @@ impl<P: Peer> Endpoint<P> {
         }
         self.send(peer, owner, datagram.clone());
         let timeout = self.fresh.jitter(self.settings.ack_timeout);
-        let transmission = Transmission { peer, id, owner, datagram, repetitions: 0, timeout };
+        let transmission =
+            Transmission { peer, id, owner, datagram, repetitions: 0, timeout, sent: now };
         let transmission = self.transmissions.insert(transmission);
         if let Some(state) = self.peers.get_mut(peer) {
             state.in_flight.push(transmission);
@@ -126,7 +129,7 @@ impl<P: Peer> Endpoint<P> {
             self.failed(now, owner, Failure::Timeout);
             return self.pump(now, peer);
         }
-        transmission.repetitions += 1;
+        (transmission.repetitions, transmission.sent) = (transmission.repetitions + 1, now);
         transmission.timeout = transmission.timeout.saturating_mul(2);
         let deadline = now.saturating_add(transmission.timeout);
         self.supersede(peer, id, owner);
@@ -134,6 +137,21 @@ impl<P: Peer> Endpoint<P> {
         let datagram = transmission.datagram.clone();
         self.send(peer, owner, datagram);
         self.timers.set(Timer::Transmission(id), deadline);
+    }
+
+    /// The peer is awake: what it has not acknowledged goes out once more, unless it was sent within ACK_TIMEOUT. The
+    /// repetitions that are due count as before.
+    pub(super) fn repeat_unacknowledged(&mut self, now: u64, peer: u64) {
+        let Some(state) = self.peers.get(peer) else { return };
+        let pause = self.settings.ack_timeout;
+        for id in state.in_flight.clone() {
+            let Some(found) = self.transmissions.get_mut(id) else { continue };
+            if now.saturating_sub(found.sent) >= pause {
+                found.sent = now;
+                let (owner, datagram) = (found.owner, found.datagram.clone());
+                self.send(peer, owner, datagram);
+            }
+        }
     }
 
     /// A notification whose state is outdated is repeated with the newer state (RFC 7641 §4.5.2).

@@ -9,12 +9,12 @@ mod outward;
 mod places;
 mod resources;
 
-use std::{cell::RefCell, future::pending, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
 
 use sluicegate_coap::{Endpoint, Output, Response, Settings};
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
 };
 use zeroize::Zeroizing;
 
@@ -30,6 +30,7 @@ use crate::{
         dtls::{self, SessionId, Sessions},
         udp::{Inbox, Udp},
     },
+    recorder::Alarm,
 };
 
 /// A peer of the endpoint.
@@ -67,13 +68,22 @@ pub struct Server {
     observers: Observers,
     done: mpsc::UnboundedReceiver<Done>,
     start: Instant,
+    /// Why ports could not be opened.
+    refused: BTreeMap<&'static str, String>,
 }
 
 /// Bytes that a proof takes besides the payload.
 const PROOF_BYTES: usize = 64 << 10;
 
 /// How long a server without a socket waits before it tries to open it again.
-const REBIND: Duration = Duration::from_secs(10);
+const REBIND: Duration = Duration::from_secs(3);
+
+/// How long datagrams may wait for the system to take them; then they are lost, as in a network.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// Names of the two ports in the health.
+const PLAIN: &str = "coap";
+const SECURE: &str = "coaps";
 
 impl Server {
     /// Opens the sockets; one that can't be opened is told in the health and tried again.
@@ -110,13 +120,19 @@ impl Server {
             places,
             done,
             start: Instant::now(),
+            refused: BTreeMap::new(),
         };
         server.bind(config);
         Ok(server)
     }
 
-    /// Serves until it is dropped.
-    pub async fn run(mut self, config: Coap, mut orders: Inbound) {
+    /// Serves until it is told to stop; then the devices are told that their sessions are over.
+    pub async fn run(
+        mut self,
+        config: Coap,
+        mut orders: Inbound,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let (mut plain_inbox, mut secure_inbox) = (Inbox::new(), Inbox::new());
         let mut rebind = tokio::time::interval(REBIND);
         let changes = self.field.changes.clone();
@@ -137,6 +153,7 @@ impl Server {
                 () = wait_until(wake) => self.handle_timeout(),
                 Ok(()) = enrolments.changed() => self.enrol(),
                 _ = rebind.tick() => self.bind(&config),
+                _ = stopping.wait_for(|stopping| *stopping) => return self.part().await,
             }
             self.drain_done();
             self.perform();
@@ -144,35 +161,57 @@ impl Server {
         }
     }
 
+    /// Ends all sessions: a device that knows begins anew at once, instead of when nothing answers.
+    async fn part(mut self) {
+        self.sessions.close_all(Instant::now().into_std());
+        self.perform_sessions();
+        self.flush().await;
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Opens what is configured and not open.
+    /// Opens what is configured and not open; what can't be is told once and tried again.
     fn bind(&mut self, config: &Coap) {
         let sockets = [
-            ("coap", config.listen.first(), &mut self.plain),
-            ("coaps", config.listen_dtls.first(), &mut self.secure),
+            (PLAIN, config.listen.first(), &mut self.plain),
+            (SECURE, config.listen_dtls.first(), &mut self.secure),
         ];
         for (name, address, socket) in sockets {
             let (true, Some(address)) = (socket.is_none(), address) else { continue };
             match Udp::bind(*address) {
                 Ok(bound) => {
-                    let address = bound.local_address();
-                    tracing::info!(%address, "{name} is served");
-                    let open = self.field.registry.without_security();
-                    let lab = match (name, open) {
-                        ("coap", 1..) => format!("; {open} devices have NO SECURITY"),
-                        _ => String::new(),
-                    };
-                    self.field.health.set(name, format!("served at {address}{lab}"));
+                    tracing::info!(address = %bound.local_address(), "{name} is served");
+                    self.refused.remove(name);
                     *socket = Some(bound);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "{name} can't be served");
-                    self.field.health.set(name, format!("NOT served: {error}"));
+                    let error = error.to_string();
+                    if self.refused.get(name) != Some(&error) {
+                        alarm(
+                            &self.field,
+                            format!("{name} is NOT served, until it can be: {error}"),
+                        );
+                        self.field.health.set(name, format!("NOT served: {error}"));
+                        self.refused.insert(name, error);
+                    }
                 }
             }
+        }
+        self.tell_health();
+    }
+
+    /// Says what is served, and whether anybody may speak there without a key.
+    fn tell_health(&self) {
+        for (name, socket) in [(PLAIN, &self.plain), (SECURE, &self.secure)] {
+            let Some(socket) = socket else { continue };
+            let lab = match (name, self.field.registry.without_security()) {
+                (PLAIN, 1) => "; 1 device has NO SECURITY".to_owned(),
+                (PLAIN, open @ 2..) => format!("; {open} devices have NO SECURITY"),
+                _ => String::new(),
+            };
+            self.field.health.set(name, format!("served at {}{lab}", socket.local_address()));
         }
     }
 
@@ -193,6 +232,7 @@ impl Server {
 
     fn handle_timeout(&mut self) {
         let now = self.now();
+        self.outward.withdraw(now, &mut self.endpoint);
         self.endpoint.handle_timeout(now);
         self.sessions.handle_timeout(Instant::now().into_std());
         self.resources.handle_timeout(now);
@@ -211,6 +251,12 @@ impl Server {
     fn enrol(&mut self) {
         self.sessions.enrol(Instant::now().into_std(), self.field.registry.psks());
         self.places.borrow_mut().retain();
+        let (now, registry) = (self.now(), &self.field.registry);
+        let may_read = |reader: &str, name: &str| {
+            registry.get(reader).is_some_and(|reader| reader.device.may_read(name))
+        };
+        self.observers.retain(&mut self.endpoint, now, may_read);
+        self.tell_health();
     }
 
     fn finish(&mut self, done: Done) {
@@ -240,9 +286,10 @@ impl Server {
                 Output::Send { peer, datagram } => self.send(peer, datagram),
                 Output::Request { exchange, peer, request, observe } => {
                     let place = self.resources.take(now, exchange, peer, request, observe);
-                    if let (Some(observation), Some(place)) = (observe, place) {
-                        self.observers.begin(observation, place);
+                    if let (Some(observation), Some((place, reader))) = (observe, place) {
+                        self.observers.begin(observation, place, reader);
                     }
+                    self.endpoint.awake(now, peer);
                 }
                 Output::Response { id, result } => {
                     let fetched = self.outward.response(id, result);
@@ -307,14 +354,22 @@ impl Server {
 
     async fn flush(&mut self) {
         if let Some(socket) = self.plain.as_ref().filter(|_| !self.plain_outbox.is_empty()) {
-            socket.send(&mut self.plain_outbox).await;
+            let _ = timeout(FLUSH, socket.send(&mut self.plain_outbox)).await;
         }
         if let Some(socket) = self.secure.as_ref().filter(|_| !self.secure_outbox.is_empty()) {
-            socket.send(&mut self.secure_outbox).await;
+            let _ = timeout(FLUSH, socket.send(&mut self.secure_outbox)).await;
         }
         self.plain_outbox.clear();
         self.secure_outbox.clear();
     }
+}
+
+/// Tells the administrator.
+fn alarm(field: &Field, text: String) {
+    let keeper = field.keeper.clone();
+    tokio::task::spawn_local(async move {
+        keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
+    });
 }
 
 async fn receive(socket: Option<&Udp>, inbox: &mut Inbox) {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sluicegate_coap::{Endpoint, ObservationId, Response, format};
+use sluicegate_coap::{Code, Endpoint, ObservationId, Response, format};
 
 use super::Link;
 use crate::devices::changes::{Changes, Place};
@@ -12,7 +12,8 @@ use crate::devices::changes::{Changes, Place};
 /// Who observes which place.
 pub(super) struct Observers {
     changes: Changes,
-    places: HashMap<ObservationId, Place>,
+    /// The place, and who reads it.
+    places: HashMap<ObservationId, (Place, String)>,
 }
 
 impl Observers {
@@ -21,9 +22,9 @@ impl Observers {
     }
 
     /// An observation was asked for; it counts from now on, so that no change is missed.
-    pub(super) fn begin(&mut self, observation: ObservationId, place: Place) {
+    pub(super) fn begin(&mut self, observation: ObservationId, place: Place, reader: String) {
         self.changes.observe(place.clone());
-        if let Some(earlier) = self.places.insert(observation, place) {
+        if let Some((earlier, _)) = self.places.insert(observation, (place, reader)) {
             self.changes.leave(&earlier);
         }
     }
@@ -36,8 +37,22 @@ impl Observers {
     }
 
     pub(super) fn end(&mut self, observation: ObservationId) {
-        if let Some(place) = self.places.remove(&observation) {
+        if let Some((place, _)) = self.places.remove(&observation) {
             self.changes.leave(&place);
+        }
+    }
+
+    /// Ends the observations that the registry no longer allows.
+    pub(super) fn retain(
+        &self,
+        endpoint: &mut Endpoint<Link>,
+        now: u64,
+        may_read: impl Fn(&str, &str) -> bool,
+    ) {
+        for (observation, ((name, _), reader)) in &self.places {
+            if !may_read(reader, name) {
+                endpoint.notify(now, *observation, Response::new(Code::FORBIDDEN));
+            }
         }
     }
 
@@ -48,7 +63,7 @@ impl Observers {
         now: u64,
         news: &BTreeMap<Place, String>,
     ) {
-        for (observation, place) in &self.places {
+        for (observation, (place, _)) in &self.places {
             if let Some(value) = news.get(place) {
                 let state = Response::content(format::TEXT, value.as_bytes());
                 endpoint.notify(now, *observation, state);

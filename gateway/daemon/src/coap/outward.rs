@@ -4,7 +4,7 @@
 //! seconds); an observed state is logged when it changed. Does not: repeat a command that got no answer; its maker does
 //! ([`crate::devices::commands`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use sluicegate_coap::{
     Code, Endpoint, Failure, Method, Request, RequestId, Response,
@@ -16,18 +16,15 @@ use tokio::sync::oneshot;
 
 use super::Link;
 use crate::{
-    devices::{
-        commands::{self, Answer, Order},
-        record::{Observed, Record},
-    },
+    devices::commands::{Answer, Order},
     field::Field,
 };
 
 /// Most resources that are observed at one device.
 const MAX_OBSERVED: usize = 8;
 
-/// Longest state that is kept, in characters.
-const MAX_STATE: usize = 256;
+/// Longest answer to a command that is kept, in characters.
+const MAX_DETAIL: usize = 256;
 
 /// What a registration leads to.
 pub(super) enum Wish {
@@ -48,14 +45,12 @@ enum Purpose {
 pub(super) struct Outward {
     field: Field,
     under_way: HashMap<RequestId, Purpose>,
-    /// The newest states, by device and resource.
-    states: BTreeMap<String, BTreeMap<String, String>>,
     wishes: Vec<Wish>,
 }
 
 impl Outward {
     pub(super) fn new(field: Field) -> Self {
-        Self { field, under_way: HashMap::new(), states: BTreeMap::new(), wishes: Vec::new() }
+        Self { field, under_way: HashMap::new(), wishes: Vec::new() }
     }
 
     /// Sends a command.
@@ -68,7 +63,7 @@ impl Outward {
         reply: oneshot::Sender<Answer>,
     ) {
         let Some(link) = link else {
-            let _ = reply.send(Answer::Unreachable);
+            let _ = reply.send(Answer::Absent);
             return;
         };
         let command = &order.command;
@@ -82,6 +77,18 @@ impl Outward {
                 tracing::debug!(%error, device = order.device, "a command could not be sent");
                 let _ = reply.send(Answer::Unreachable);
             }
+        }
+    }
+
+    /// Takes back commands that nobody waits for any more: their deadline has passed.
+    pub(super) fn withdraw(&mut self, now: u64, endpoint: &mut Endpoint<Link>) {
+        let given_up = self.under_way.iter().filter(
+            |(_, purpose)| matches!(purpose, Purpose::Command(_, reply) if reply.is_closed()),
+        );
+        let given_up: Vec<_> = given_up.map(|(id, _)| *id).collect();
+        for id in given_up {
+            self.under_way.remove(&id);
+            endpoint.cancel(now, id);
         }
     }
 
@@ -143,22 +150,10 @@ impl Outward {
     /// A state that we observe changed, or is told again.
     pub(super) fn notification(&mut self, id: RequestId, response: &Response) {
         let Some(Purpose::State { device, resource }) = self.under_way.get(&id) else { return };
-        let text = String::from_utf8_lossy(&response.payload);
-        let value: String = text.chars().take(MAX_STATE).collect();
-        let states = self.states.entry(device.clone()).or_default();
-        if states.get(resource) == Some(&value) {
-            return;
-        }
-        states.insert(resource.clone(), value.clone());
-        let observed = Observed { resource: resource.clone(), value };
-        let (field, device) = (self.field.clone(), device.clone());
-        tokio::task::spawn_local(async move {
-            let record = Record::Observed(observed);
-            let logged = commands::log(&field.keeper, &field.registry, &device, &record).await;
-            if let (Some(_), Record::Observed(Observed { resource, value })) = (logged, &record) {
-                field.changes.tell(&device, resource, value);
-            }
-        });
+        let value = String::from_utf8_lossy(&response.payload).into_owned();
+        let (states, device, resource) =
+            (self.field.states.clone(), device.clone(), resource.clone());
+        tokio::task::spawn_local(async move { states.observe(&device, &resource, &value).await });
     }
 
     /// Replaces an observation of the same resource: the device registered again, and may have forgotten it.
@@ -201,7 +196,8 @@ fn observable(links: &[u8]) -> Vec<String> {
 
 fn answer(order: &Order, result: Result<Response, Failure>) -> Answer {
     let Ok(response) = result else { return Answer::Unreachable };
-    let text: String = String::from_utf8_lossy(&response.payload).chars().take(MAX_STATE).collect();
+    let text: String =
+        String::from_utf8_lossy(&response.payload).chars().take(MAX_DETAIL).collect();
     match response.code {
         // The device wants it later, or does not know the gateway any more.
         Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS => Answer::Unreachable,
@@ -210,5 +206,37 @@ fn answer(order: &Order, result: Result<Response, Failure>) -> Answer {
             Answer::Done { ok: true, detail }
         }
         code => Answer::Done { ok: false, detail: format!("{code} {text}").trim().to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_devices_links_the_first_that_can_be_observed_are() {
+        let links = "</valve>;obs;rt=\"x\",</info>,<coap://elsewhere/x>;obs,</>;obs,</a/b>;obs";
+        assert_eq!(observable(links.as_bytes()), ["valve", "a/b"]);
+        let many: Vec<_> = (0..50).map(|n| format!("</r{n}>;obs")).collect();
+        assert_eq!(observable(many.join(",").as_bytes()).len(), MAX_OBSERVED);
+        assert!(observable(b"\xff").is_empty() && observable(b"</x").is_empty());
+    }
+
+    #[test]
+    fn an_answer_says_what_became_of_the_command() {
+        let command = crate::devices::record::Command {
+            id: 1,
+            resource: "valve".to_owned(),
+            value: "open".to_owned(),
+            until_ms: 0,
+        };
+        let order = Order { device: "valve-1".to_owned(), command };
+        let told = |ok, detail: &str| Answer::Done { ok, detail: detail.to_owned() };
+        assert_eq!(answer(&order, Ok(Response::new(Code::CHANGED))), told(true, "open"));
+        let refused = Response::diagnostic(Code::NOT_FOUND, "no such valve");
+        assert_eq!(answer(&order, Ok(refused)), told(false, "4.04 no such valve"));
+        let busy = Response::new(Code::SERVICE_UNAVAILABLE);
+        assert_eq!(answer(&order, Ok(busy)), Answer::Unreachable);
+        assert_eq!(answer(&order, Err(Failure::Timeout)), Answer::Unreachable);
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct Resources {
 enum Step {
     Now(Response),
     Later,
-    /// Later, and the place is observed.
-    Watched(Place),
+    /// Later, and the place is observed by a device.
+    Watched(Place, String),
 }
 
 impl Resources {
@@ -58,7 +58,7 @@ impl Resources {
         Self { field, places, directory, tell, wishes: Vec::new() }
     }
 
-    /// Takes a request; its answer comes as [`Done`]. Gives the place that an observation is of.
+    /// Takes a request; its answer comes as [`Done`]. Gives the place that an observation is of, and the device that observes.
     pub(super) fn take(
         &mut self,
         now: u64,
@@ -66,7 +66,7 @@ impl Resources {
         link: Link,
         request: Request,
         observe: Option<ObservationId>,
-    ) -> Option<Place> {
+    ) -> Option<(Place, String)> {
         let step = self.route(now, exchange, link, request, observe);
         match step {
             Step::Now(response) => {
@@ -74,7 +74,7 @@ impl Resources {
                 None
             }
             Step::Later => None,
-            Step::Watched(place) => Some(place),
+            Step::Watched(place, reader) => Some((place, reader)),
         }
     }
 
@@ -238,7 +238,7 @@ impl Resources {
             });
         });
         match observe {
-            Some(_) => Step::Watched(place),
+            Some(_) => Step::Watched(place, reader.device.name.clone()),
             None => Step::Later,
         }
     }

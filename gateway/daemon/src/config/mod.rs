@@ -266,6 +266,11 @@ impl Config {
                         talk to, or the key of a ledger in this process"
                 .to_owned());
         }
+        if self.coap.listen.len() > 1 || self.coap.listen_dtls.len() > 1 {
+            return Err("coap.listen and coap.listen_dtls have one address at most; [::] means \
+                        all of them"
+                .to_owned());
+        }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
         self.check_devices()
     }

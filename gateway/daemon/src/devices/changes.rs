@@ -69,3 +69,32 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::run;
+
+    fn place(resource: &str) -> Place {
+        ("valve-1".to_owned(), resource.to_owned())
+    }
+
+    #[test]
+    fn only_the_newest_state_of_what_is_observed_is_told() {
+        let changes = Changes::default();
+        changes.tell("valve-1", "valve", "nobody listens");
+        changes.observe(place("valve"));
+        changes.observe(place("valve"));
+        assert!(changes.is_observed("valve-1") && !changes.is_observed("valve-11"));
+        changes.tell("valve-1", "power", "1");
+        changes.tell("valve-1", "valve", "open");
+        changes.tell("valve-1", "valve", "closed");
+        let news = run(changes.next());
+        assert_eq!(news.into_iter().collect::<Vec<_>>(), [(place("valve"), "closed".to_owned())]);
+        changes.leave(&place("valve"));
+        assert!(changes.is_observed("valve-1"), "another one listens");
+        changes.tell("valve-1", "valve", "open");
+        changes.leave(&place("valve"));
+        assert!(!changes.is_observed("valve-1") && changes.0.news.borrow().is_empty());
+    }
+}

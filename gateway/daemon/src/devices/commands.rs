@@ -2,8 +2,9 @@
 //!
 //! Guarantees: a command is durable and logged before it is sent (I1); it is sent again and again under the same id, so
 //! that a device which knows ids acts once (I6); a device gets one command at a time, in the order in which they were made;
-//! a sleeping device gets it with its next contact; the result is logged before it is told. A step of the wall clock
-//! moves no deadline while the process runs. Does not: speak CoAP or MQTT; deliverers do, one for each transport.
+//! a sleeping device gets it with its next contact; nothing is sent after the deadline; the result is logged once, through
+//! crashes, before it is told. A step of the wall clock moves no deadline while the process runs, and a start with a
+//! clock that is behind gives no command more time than it was made for. Does not: speak CoAP or MQTT; deliverers do, one for each transport.
 
 use std::{
     cell::RefCell,
@@ -19,14 +20,23 @@ use super::{
     Registry,
     contacts::{Contacts, Transport},
     record::{Command, Outcome, Record},
+    twin,
 };
-use crate::{Error, clock::Clock, credentials, keeper::Keeper};
+use crate::{
+    Error, clock::Clock, credentials, desk::Desk, keeper::Keeper, store::commands::StoredCommand,
+};
 
 /// Pause before a command is sent again to a device that says nothing.
 const RETRY_MS: u64 = 20_000;
 
 /// Pause before a command is sent again to a device that speaks, but not of the command.
 const AGAIN_MS: u64 = 2_000;
+
+/// Pause before the end of a command, which the store did not take, is logged again.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest validity of a command.
+const MAX_VALID_MS: u64 = 366 * 86_400_000;
 
 /// Most commands that wait for one device.
 const MAX_WAITING: usize = 32;
@@ -60,6 +70,8 @@ pub enum Answer {
     Sent,
     /// The device does not answer now.
     Unreachable,
+    /// Nothing was sent: nobody knows where the device is before it speaks.
+    Absent,
 }
 
 /// A deliverer's inbox.
@@ -82,8 +94,12 @@ struct Waiting {
     logged: bool,
     /// Nothing is tried before this time, unless the device gives a sign of life.
     next_ms: u64,
-    /// When it was last sent.
-    sent_ms: Option<u64>,
+    /// When it was last tried.
+    tried_ms: Option<u64>,
+    /// After a sign of life it is tried again, but not sooner after the last time than this.
+    rest_ms: u64,
+    /// It was sent, as far as is known.
+    sent: bool,
     /// Its end is being logged; a repeated result changes nothing.
     ending: bool,
     teller: Option<oneshot::Sender<Outcome>>,
@@ -110,7 +126,7 @@ impl Commands {
         contacts: Contacts,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let stored = keeper.insist(|desk, _| desk.recorder.store().waiting_commands()).await?;
+        let stored = keeper.insist(|desk, now| resume(desk, now)).await?;
         let commands = Self {
             keeper,
             registry,
@@ -121,7 +137,9 @@ impl Commands {
             woken: Rc::default(),
         };
         for row in stored {
-            let waiting = commands.waiting(row.command, row.logged.is_some(), None);
+            // No longer than it was made for: the wall clock may be behind after a start.
+            let valid_ms = row.command.until_ms.saturating_sub(row.made_ms);
+            let waiting = commands.waiting(row.command, valid_ms, row.logged.is_some(), None);
             commands.queues.borrow_mut().entry(row.device).or_default().push_back(waiting);
         }
         Ok(commands)
@@ -136,13 +154,16 @@ impl Commands {
         valid_ms: u64,
     ) -> Result<(u64, oneshot::Receiver<Outcome>), String> {
         self.check(device, resource, value)?;
+        if valid_ms > MAX_VALID_MS {
+            return Err("a command is valid for 366 days at most".to_owned());
+        }
         let now = self.clock.now();
         let until_ms = now.wall.ms.saturating_add(valid_ms);
         let (resource, value) = (resource.to_owned(), value.to_owned());
         let command = self.keep(device, Command { id: 0, resource, value, until_ms }).await?;
         let (teller, outcome) = oneshot::channel();
         let id = command.id;
-        let waiting = self.waiting(command, false, Some(teller));
+        let waiting = self.waiting(command, valid_ms, false, Some(teller));
         self.queues.borrow_mut().entry(device.to_owned()).or_default().push_back(waiting);
         self.woken.notify_one();
         Ok((id, outcome))
@@ -151,7 +172,7 @@ impl Commands {
     /// A device told what became of a command.
     pub async fn result(&self, device: &str, id: u64, ok: bool, detail: &str) {
         let known = self.queues.borrow().get(device).is_some_and(|queue| {
-            queue.iter().any(|waiting| waiting.command.id == id && waiting.sent_ms.is_some())
+            queue.iter().any(|waiting| waiting.command.id == id && waiting.sent)
         });
         if known {
             self.end(device, id, ok, detail).await;
@@ -193,7 +214,7 @@ impl Commands {
     /// Gives the command an id that was never used, durably.
     async fn keep(&self, device: &str, command: Command) -> Result<Command, String> {
         let device = device.to_owned();
-        let job = move |desk: &mut crate::desk::Desk, now: Now| loop {
+        let job = move |desk: &mut Desk, now: Now| loop {
             let random = credentials::random().map_err(|error| error.to_string())?;
             let id = u64::from_be_bytes(random[..8].try_into().unwrap_or_default()) & ID_MASK;
             let command = Command { id, ..command.clone() };
@@ -210,13 +231,25 @@ impl Commands {
     fn waiting(
         &self,
         command: Command,
+        valid_ms: u64,
         logged: bool,
         teller: Option<oneshot::Sender<Outcome>>,
     ) -> Waiting {
         let now = self.clock.now();
-        let left = command.until_ms.saturating_sub(now.wall.ms);
+        let left = command.until_ms.saturating_sub(now.wall.ms).min(valid_ms);
         let expires_ms = now.monotonic_ms.saturating_add(left);
-        Waiting { command, expires_ms, logged, next_ms: 0, sent_ms: None, ending: false, teller }
+        Waiting {
+            command,
+            expires_ms,
+            logged,
+            next_ms: 0,
+            tried_ms: None,
+            rest_ms: 0,
+            // After a restart: another life of this process may have sent it.
+            sent: logged,
+            ending: false,
+            teller,
+        }
     }
 
     /// Starts a step for every device whose first command is due.
@@ -226,9 +259,10 @@ impl Commands {
             let first = queue.front().filter(|first| !first.ending)?;
             let contact = self.contacts.newest(device);
             let heard = contact.is_some_and(|contact| {
-                first.sent_ms.is_some_and(|sent| contact.monotonic_ms > sent)
+                first.tried_ms.is_some_and(|tried| contact.monotonic_ms >= tried)
             });
-            let rested = first.sent_ms.is_none_or(|sent| now_ms >= sent.saturating_add(AGAIN_MS));
+            let rest = |tried: u64| tried.saturating_add(first.rest_ms);
+            let rested = first.tried_ms.is_none_or(|tried| now_ms >= rest(tried));
             let due = heard && rested || now_ms >= first.next_ms || now_ms >= first.expires_ms;
             due.then(|| device.clone())
         };
@@ -249,12 +283,12 @@ impl Commands {
         let Some((command, logged, expires_ms)) = self.first(device) else { return };
         let now_ms = self.clock.now().monotonic_ms;
         if !logged && !self.log_command(device, &command).await {
-            return self.put_off(device, now_ms);
-        }
-        if now_ms >= expires_ms {
-            return self.end(device, command.id, false, "the deadline passed").await;
+            return self.put_off(device, command.id, now_ms);
         }
         let id = command.id;
+        if now_ms >= expires_ms {
+            return self.expire(device, id).await;
+        }
         let contact = self.contacts.newest(device);
         let deliverer = match contact.map(|contact| contact.transport) {
             Some(Transport::Coap) => deliverers.coap.as_ref(),
@@ -262,12 +296,32 @@ impl Commands {
             // A device behind the broker may listen without ever having spoken.
             None => deliverers.mqtt.as_ref(),
         };
-        self.mark_sent(device, now_ms);
-        let Some(deliverer) = deliverer else { return };
-        match deliver(deliverer, Order { device: device.to_owned(), command }).await {
+        let order = Order { device: device.to_owned(), command };
+        let was_sent = self.mark_tried(device, id, now_ms);
+        let answer = tokio::select! {
+            answer = deliver(deliverer, order) => answer,
+            () = tokio::time::sleep(Duration::from_millis(expires_ms.saturating_sub(now_ms))) => {
+                return self.expire(device, id).await;
+            }
+        };
+        match answer {
             Answer::Done { ok, detail } => self.end(device, id, ok, &detail).await,
             Answer::Sent | Answer::Unreachable => {}
+            Answer::Absent => self.change(device, id, |waiting| {
+                (waiting.rest_ms, waiting.sent) = (0, was_sent);
+            }),
         }
+    }
+
+    /// Ends a command whose time is over; whoever delivers it stops.
+    async fn expire(&self, device: &str, id: u64) {
+        let mut sent = false;
+        self.change(device, id, |waiting| sent = waiting.sent);
+        let detail = match sent {
+            true => "the deadline passed, and the device did not say what became of it",
+            false => "the deadline passed before the device was heard",
+        };
+        self.end(device, id, false, detail).await;
     }
 
     fn first(&self, device: &str) -> Option<(Command, bool, u64)> {
@@ -276,33 +330,33 @@ impl Commands {
         Some((first.command.clone(), first.logged, first.expires_ms))
     }
 
-    fn mark_sent(&self, device: &str, now_ms: u64) {
-        self.change_first(device, |first| {
-            first.sent_ms = Some(now_ms);
-            first.next_ms = now_ms.saturating_add(RETRY_MS);
+    /// Gives whether it was sent before.
+    fn mark_tried(&self, device: &str, id: u64, now_ms: u64) -> bool {
+        let mut was_sent = false;
+        self.change(device, id, |waiting| {
+            was_sent = std::mem::replace(&mut waiting.sent, true);
+            (waiting.tried_ms, waiting.rest_ms) = (Some(now_ms), AGAIN_MS);
+            waiting.next_ms = now_ms.saturating_add(RETRY_MS);
+        });
+        was_sent
+    }
+
+    fn put_off(&self, device: &str, id: u64, now_ms: u64) {
+        self.change(device, id, |waiting| {
+            (waiting.tried_ms, waiting.rest_ms) = (Some(now_ms), 1_000);
+            waiting.next_ms = now_ms.saturating_add(1_000);
         });
     }
 
-    fn put_off(&self, device: &str, now_ms: u64) {
-        self.change_first(device, |first| first.next_ms = now_ms.saturating_add(1_000));
-    }
-
-    fn change_first(&self, device: &str, change: impl FnOnce(&mut Waiting)) {
-        let mut queues = self.queues.borrow_mut();
-        if let Some(first) = queues.get_mut(device).and_then(VecDeque::front_mut) {
-            change(first);
-        }
-    }
-
     async fn log_command(&self, device: &str, command: &Command) -> bool {
-        let Some(index) = self.log(device, &Record::Command(command.clone())).await else {
+        let Some(index) = self.log_once(device, &Record::Command(command.clone())).await else {
             return false;
         };
         let id = command.id;
         let noted =
             self.keeper.insist(move |desk, _| desk.recorder.store().set_command_logged(id, index));
         let noted = noted.await.is_ok();
-        self.change_first(device, |first| first.logged = noted);
+        self.change(device, id, |waiting| waiting.logged = noted);
         noted
     }
 
@@ -333,9 +387,14 @@ impl Commands {
         resource
     }
 
-    /// Logs the end of a command and keeps it.
+    /// Logs the end of a command and keeps it, however long the store takes to be there; `None` when the process ends
+    /// first.
     async fn log_end(&self, device: &str, outcome: &Outcome) -> Option<()> {
-        self.log(device, &Record::Result(outcome.clone())).await?;
+        let record = Record::Result(outcome.clone());
+        while self.log_once(device, &record).await.is_none() {
+            tokio::time::sleep(STORE_PAUSE).await;
+            self.keeper.insist(|_, _| Ok(())).await.ok()?;
+        }
         let Outcome { id, ok, detail, .. } = outcome.clone();
         let kept = self.keeper.insist(move |desk, now| {
             desk.recorder.store().end_command(id, now.wall.ms, ok, &detail)
@@ -362,10 +421,38 @@ impl Commands {
         waiting
     }
 
-    /// Logs one of the gateway's own records; `None` when it can't be now.
-    async fn log(&self, device: &str, record: &Record) -> Option<u64> {
-        log(&self.keeper, &self.registry, device, record).await
+    /// Logs one of the gateway's own records, unless an attempt that seemed to fail did; `None` when it can't be now.
+    async fn log_once(&self, device: &str, record: &Record) -> Option<u64> {
+        let (name, wanted) = (device.to_owned(), record.clone());
+        let known = self.keeper.call(move |desk, _| {
+            let own = twin::own_records(desk, &name).ok()?;
+            Some(own.into_iter().find(|(_, found)| *found == wanted).map(|(index, _)| index))
+        });
+        match known.await?? {
+            Some(index) => Some(index),
+            None => log(&self.keeper, &self.registry, device, record).await,
+        }
     }
+}
+
+/// The commands that have not ended; one whose result is in the log already, as after a crash, ends here.
+fn resume(desk: &Desk, now: Now) -> Result<Vec<StoredCommand>, Error> {
+    let store = desk.recorder.store();
+    let mut waiting = Vec::new();
+    for row in store.waiting_commands()? {
+        let own = twin::own_records(desk, &row.device)?;
+        let result = own.into_iter().find_map(|(_, record)| match record {
+            Record::Result(outcome) if outcome.id == row.command.id => Some(outcome),
+            _ => None,
+        });
+        match result {
+            Some(Outcome { id, ok, detail, .. }) => {
+                store.end_command(id, now.wall.ms, ok, &detail)?;
+            }
+            None => waiting.push(row),
+        }
+    }
+    Ok(waiting)
 }
 
 /// Logs one of the gateway's own records in a device's part of the log; `None` when it can't be now.
@@ -387,10 +474,14 @@ pub async fn log(
     keeper.submit(submission).await.ok().map(|logged| logged.index)
 }
 
-async fn deliver(deliverer: &Deliverer, order: Order) -> Answer {
+async fn deliver(deliverer: Option<&Deliverer>, order: Order) -> Answer {
+    let Some(deliverer) = deliverer else { return Answer::Absent };
     let (reply, answer) = oneshot::channel();
     match deliverer.send((order, reply)).await {
         Ok(()) => answer.await.unwrap_or(Answer::Unreachable),
         Err(_) => Answer::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ use crate::{
 /// The folder, below the state folder.
 const FOLDER: &str = "devices";
 
-/// Suffix of a file that is being written.
+/// A file that is being written; no name of a device begins with a dot.
 const TEMPORARY: &str = ".new";
 
 /// The file's contents.
@@ -60,7 +60,8 @@ pub(super) fn add(config: &Config, device: &Device, identity: &Identity) -> Resu
 
 /// Removes an enrolment.
 pub fn remove(config: &Config, name: &str) -> Result<(), Error> {
-    let known = read_names(config).iter().any(|known| known == name);
+    let what = || Error::storage(format!("reading {}", folder(config).display()));
+    let known = read_names(config).map_err(what())?.iter().any(|known| known == name);
     if !known {
         return Err(Error::NotFound(format!("no device {name:?} was enrolled with device add")));
     }
@@ -71,13 +72,19 @@ pub fn remove(config: &Config, name: &str) -> Result<(), Error> {
 
 /// All enrolments, and what is wrong with the others.
 pub(super) fn read_all(config: &Config) -> (Vec<Enrolled>, Vec<Alarm>) {
-    let names = read_names(config);
-    if names.is_empty() {
-        return (Vec::new(), Vec::new());
-    }
+    let names = match read_names(config) {
+        Ok(names) if names.is_empty() => return (Vec::new(), Vec::new()),
+        Ok(names) => names,
+        Err(error) => {
+            let reason = format!("{} can't be read: {error}", folder(config).display());
+            return (Vec::new(), vec![Alarm(format!("no device of device add gets in: {reason}"))]);
+        }
+    };
     let identity = match setup::identity(config) {
         Ok(identity) => identity,
-        Err(error) => return (Vec::new(), vec![Alarm(error.to_string())]),
+        Err(error) => {
+            return (Vec::new(), vec![Alarm(format!("no device of device add gets in: {error}"))]);
+        }
     };
     let (mut enrolled, mut alarms) = (Vec::new(), Vec::new());
     for name in names {
@@ -102,12 +109,20 @@ fn read(file: &Path, name: &str, identity: &Identity) -> Result<Enrolled, String
     Ok(Enrolled { device, psk })
 }
 
-fn read_names(config: &Config) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder(config)) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<_> = names.filter(|name| !name.ends_with(TEMPORARY)).collect();
+fn read_names(config: &Config) -> std::io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder(config)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            names.push(name);
+        }
+    }
     names.sort();
-    names
+    Ok(names)
 }
 
 fn folder(config: &Config) -> PathBuf {
@@ -117,7 +132,7 @@ fn folder(config: &Config) -> PathBuf {
 fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new(""));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let temporary = PathBuf::from(format!("{}{TEMPORARY}", file.display()));
+    let temporary = folder.join(TEMPORARY);
     let mut options = OpenOptions::new();
     let mut opened =
         options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod contacts;
 pub mod enrol;
 pub mod record;
+pub mod states;
 pub mod twin;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -32,7 +33,14 @@ pub struct Enrolled {
 
 /// Everybody who is enrolled; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Registry(Rc<RefCell<BTreeMap<String, Rc<Enrolled>>>>);
+pub struct Registry(Rc<RefCell<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    devices: BTreeMap<String, Rc<Enrolled>>,
+    /// What the administrator was told at the last load; it is no news at the next one.
+    told: Vec<Alarm>,
+}
 
 impl Registry {
     /// Of the configuration and of the enrolments in the state folder, with what an administrator should know.
@@ -42,48 +50,48 @@ impl Registry {
         (registry, alarms)
     }
 
-    /// Replaces all devices at once; who is gone can't speak from now on.
+    /// Replaces all devices at once; who is gone can't speak from now on. Gives what was not told at the last load.
     pub fn reload(&self, config: &Config) -> Vec<Alarm> {
-        let mut alarms = Vec::new();
-        let mut devices = BTreeMap::new();
-        let (enrolled, broken) = enrol::read_all(config);
-        alarms.extend(broken);
-        for Enrolled { device, psk } in enrolled.into_iter().chain(configured(config, &mut alarms))
-        {
-            if device.security == Security::None {
+        let (enrolled, mut alarms) = enrol::read_all(config);
+        let all = enrolled.into_iter().chain(configured(config, &mut alarms));
+        let named = |enrolled: Enrolled| (enrolled.device.name.clone(), Rc::new(enrolled));
+        let devices: BTreeMap<_, _> = all.map(named).collect();
+        for (name, enrolled) in &devices {
+            if enrolled.device.security == Security::None {
                 let text = "whoever reaches the plain CoAP port may speak in its name";
-                alarms.push(Alarm(format!("device {}: security is none: {text}", device.name)));
+                alarms.push(Alarm(format!("device {name}: security is none: {text}")));
             }
-            devices.insert(device.name.clone(), Rc::new(Enrolled { device, psk }));
         }
-        *self.0.borrow_mut() = devices;
+        let told = std::mem::take(&mut self.0.borrow_mut().told);
+        *self.0.borrow_mut() = Table { devices, told: alarms.clone() };
+        alarms.retain(|alarm| !told.contains(alarm));
         alarms
     }
 
     /// The device with this name.
     pub fn get(&self, name: &str) -> Option<Rc<Enrolled>> {
-        self.0.borrow().get(name).cloned()
+        self.0.borrow().devices.get(name).cloned()
     }
 
     /// All names, in order.
     pub fn names(&self) -> Vec<String> {
-        self.0.borrow().keys().cloned().collect()
+        self.0.borrow().devices.keys().cloned().collect()
     }
 
     /// Identities and keys for DTLS.
     pub fn psks(&self) -> psk::Enrolled {
-        let devices = self.0.borrow();
+        let table = self.0.borrow();
         let with_key = |(name, enrolled): (&String, &Rc<Enrolled>)| {
             let wanted = enrolled.device.security == Security::Psk;
             Some((Identity::new(name)?, enrolled.psk.clone().filter(|_| wanted)?))
         };
-        devices.iter().filter_map(with_key).collect()
+        table.devices.iter().filter_map(with_key).collect()
     }
 
     /// Devices that need no key, by which the plain port has something to do.
     pub fn without_security(&self) -> usize {
-        let devices = self.0.borrow();
-        devices.values().filter(|enrolled| enrolled.device.security == Security::None).count()
+        let table = self.0.borrow();
+        table.devices.values().filter(|enrolled| enrolled.device.security == Security::None).count()
     }
 }
 
@@ -119,3 +127,6 @@ pub fn add(config: &Config, device: Device) -> Result<(Device, Psk), Error> {
     let psk = enrol::add(config, &device, &setup::identity(config)?)?;
     Ok((device, psk))
 }
+
+#[cfg(test)]
+mod tests;

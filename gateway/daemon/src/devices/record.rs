@@ -90,9 +90,39 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Reads a payload of which the log says that it is one of these: no reading of a device is, for a SenML pack is a list.
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok()
+    }
+
     /// Reads a payload of one of these formats; `None` for another format or a damaged payload.
     pub fn decode(format: u16, payload: &[u8]) -> Option<Self> {
-        let record = serde_json::from_slice::<Self>(payload).ok()?;
-        (record.format() == format).then_some(record)
+        Self::parse(payload).filter(|record| record.format() == format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_only_under_its_format() {
+        let text = |text: &str| text.to_owned();
+        let (resource, value) = (text("valve"), text("\"open\"\n"));
+        let detail = text("4.04 gone");
+        let all = [
+            Record::Command(Command { id: 7, resource: resource.clone(), value, until_ms: 9 }),
+            Record::Result(Outcome { id: 7, resource: resource.clone(), ok: false, detail }),
+            Record::Observed(Observed { resource, value: text("ö") }),
+            Record::Note(Note { text: text("seal replaced") }),
+        ];
+        for record in &all {
+            let bytes = record.encode();
+            assert_eq!(Record::decode(record.format(), &bytes).as_ref(), Some(record));
+            assert_eq!(Record::decode(110, &bytes), None);
+            assert_eq!(Record::decode(record.format(), &bytes[1..]), None);
+        }
+        assert_eq!(Record::decode(NOTE, &all[0].encode()), None);
+        assert_eq!(Record::decode(NOTE, br#"[{"n":"power","v":1}]"#), None);
     }
 }

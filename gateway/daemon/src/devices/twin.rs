@@ -105,6 +105,21 @@ impl Twin {
     }
 }
 
+/// Newest leaves of the device among which one of the gateway's own records is looked for.
+const SEARCHED: u32 = 200;
+
+/// Most resources whose state is told.
+const MAX_STATES: usize = 256;
+
+/// The gateway's own records among the newest leaves of a device, newest first, with the indices of their leaves: what a
+/// crash or a failed store left uncertain is looked up here before it is logged again.
+pub(crate) fn own_records(desk: &Desk, device: &str) -> Result<Vec<(u64, Record)>, Error> {
+    let recent = desk.recorder.store().recent(device, SEARCHED)?;
+    let own = recent.into_iter().filter(|row| row.log == desk.recorder.open_log().number);
+    let own = own.filter_map(|row| Some((row.index, Record::parse(row.payload.as_deref()?)?)));
+    Ok(own.collect())
+}
+
 /// Derives what is known of a device.
 pub fn derive(desk: &Desk, device: &str) -> Result<Twin, Error> {
     let store = desk.recorder.store();
@@ -144,14 +159,21 @@ fn learn(twin: &mut Twin, entry: &Entry, row: &Recent) {
             twin.notes.push((time.ms, note.text));
         }
         Some(Record::Observed(record::Observed { resource, value })) => {
-            twin.state.entry(resource).or_insert_with(|| state(value, None));
+            learn_state(twin, resource, state(value, None));
         }
         Some(_) => {}
         None => {
             for (name, value, unit) in senml::newest(reading.format, payload) {
-                twin.state.entry(name).or_insert_with(|| state(value, unit));
+                let name = senml::resource(&twin.device, &name).to_owned();
+                learn_state(twin, name, state(value, unit));
             }
         }
+    }
+}
+
+fn learn_state(twin: &mut Twin, resource: String, state: State) {
+    if twin.state.len() < MAX_STATES {
+        twin.state.entry(resource).or_insert(state);
     }
 }
 
@@ -163,4 +185,51 @@ fn told(row: StoredCommand) -> Told {
     };
     let record::Command { id, resource, value, .. } = row.command;
     Told { id, resource, value, made_ms: row.made_ms, state }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        devices::{commands::log, contacts::Contact},
+        intake::Arrival,
+        testing::{Place, run},
+    };
+
+    #[test]
+    fn it_is_what_the_log_says() {
+        let place = Place::new("[[device]]\nname = \"pump-1\"\nclass = \"billing\"\n");
+        run(async {
+            let parts = place.open();
+            for (seq, value) in [(1, 10), (2, 11), (5, 14), (9, 18)] {
+                let payload = format!(r#"[{{"bn":"pump-1/","n":"flow","u":"m3/h","v":{value}}}]"#);
+                let (device, payload) = ("pump-1".to_owned(), payload.into_bytes());
+                let arrival = Arrival { device, seq: Some(seq), format: 110, payload };
+                parts.intake.take(arrival, None).await.unwrap();
+            }
+            for value in ["closed", "open"] {
+                let (resource, value) = ("valve".to_owned(), value.to_owned());
+                let record = Record::Observed(record::Observed { resource, value });
+                log(&parts.keeper, &parts.registry, "pump-1", &record).await.unwrap();
+            }
+            let note = Record::Note(record::Note { text: "seal replaced".to_owned() });
+            log(&parts.keeper, &parts.registry, "pump-1", &note).await.unwrap();
+            let twin = parts.keeper.call(|desk, _| derive(desk, "pump-1").unwrap()).await.unwrap();
+            assert_eq!((twin.highest_seq, twin.gaps.as_slice()), (Some(9), &[(6, 8), (3, 4)][..]));
+            let flow = &twin.state["flow"];
+            assert_eq!((flow.value.as_str(), flow.unit.as_deref()), ("18", Some("m3/h")));
+            assert_eq!((twin.state["valve"].value.as_str(), twin.state.len()), ("open", 2));
+            assert_eq!(twin.notes[0].1, "seal replaced");
+            let contact = Contact { transport: Transport::Mqtt, wall_ms: 3, monotonic_ms: 1 };
+            let twin = twin.with(parts.registry.get("pump-1").as_deref(), Some(contact));
+            assert_eq!(
+                (twin.contact, twin.class.as_deref()),
+                (Some((3, "MQTT".to_owned())), Some("billing"))
+            );
+            let nobody =
+                parts.keeper.call(|desk, _| derive(desk, "nobody").unwrap()).await.unwrap();
+            assert_eq!(nobody, Twin { device: "nobody".to_owned(), ..Twin::default() });
+            parts.close();
+        });
+    }
 }

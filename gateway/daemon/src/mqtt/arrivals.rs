@@ -10,7 +10,7 @@ use std::{rc::Rc, time::Duration};
 use rumqttc::v5::mqttbytes::v5::Publish;
 
 use super::{
-    Bridge, message, states,
+    Bridge, message,
     topic::{self, Kind, Topic},
 };
 use crate::{
@@ -116,7 +116,7 @@ async fn state(bridge: &Rc<Bridge>, device: &str, resource: &str, publish: &Publ
         bridge.field.intake.note_contact(device, Transport::Mqtt);
     }
     match message::state(&publish.payload) {
-        Some(value) => states::observe(bridge, device, resource, value).await,
+        Some(value) => bridge.field.states.observe(device, resource, value).await,
         None => bridge.count(|counts| counts.malformed += 1),
     }
     Some(())

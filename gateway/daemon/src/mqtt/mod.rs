@@ -11,12 +11,10 @@
 //!
 //! Order of calls: [`run`], once. Shown by `tests/mqtt`.
 
-mod allowance;
 mod arrivals;
 mod connection;
 pub mod message;
 mod outbox;
-mod states;
 pub mod topic;
 
 use std::{
@@ -29,8 +27,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use self::{allowance::Allowance, connection::Connection, outbox::Outbox, states::States};
+use self::{connection::Connection, outbox::Outbox};
 use crate::{
+    allowance::Allowance,
     config,
     devices::commands::{Answer, Order},
     field::Field,
@@ -79,7 +78,6 @@ struct Bridge {
     password: Option<Zeroizing<String>>,
     field: Field,
     outbox: Outbox,
-    states: States,
     /// How many messages came to nothing.
     counts: RefCell<Counts>,
     strangers: RefCell<Allowance>,
@@ -153,7 +151,6 @@ impl Bridge {
             password,
             field,
             outbox,
-            states: States::default(),
             counts: RefCell::default(),
             strangers: RefCell::new(Allowance::new(STRANGERS.0, STRANGERS.1, now_ms)),
             refusals: RefCell::default(),

@@ -29,7 +29,8 @@ pub struct StoredCommand {
 const COLUMNS: &str = "id, device, resource, value, until, made, logged, ended, ok, detail";
 
 impl Store {
-    /// Keeps a new command; `false` when its id was used before.
+    /// Keeps a new command, as made after those of the same device that wait, so that their order survives a restart and a
+    /// step of the clock; `false` when its id was used before.
     pub fn insert_command(
         &self,
         device: &str,
@@ -38,7 +39,8 @@ impl Store {
     ) -> Result<bool, Error> {
         let Command { id, resource, value, until_ms } = command;
         let sql = "INSERT OR IGNORE INTO command (id, device, resource, value, until, made)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+                   VALUES (?1, ?2, ?3, ?4, ?5, max(?6, coalesce(
+                       (SELECT max(made) + 1 FROM command WHERE device = ?2 AND ended IS NULL), 0)))";
         let (id, until, made) = (signed(*id), signed(*until_ms), signed(made_ms));
         let values = params![id, device, resource, value, until, made];
         Ok(self.db.prepare_cached(sql)?.execute(values)? == 1)

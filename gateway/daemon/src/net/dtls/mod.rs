@@ -51,6 +51,13 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);
 
+#[cfg(test)]
+impl SessionId {
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What the table wants done, in order.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Output {

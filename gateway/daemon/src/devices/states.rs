@@ -1,4 +1,4 @@
-//! States that devices tell of their resources: logged when they changed.
+//! States that devices tell of their resources: logged when they changed, and told to who observes them.
 //!
 //! Guarantees: the newest state of a resource gets into the log, each change of it as long as there are not too many; a
 //! state that is already the newest in the log adds nothing, through restarts. Bounded: so many resources and so many
@@ -12,15 +12,20 @@ use std::{
     time::Duration,
 };
 
-use super::{Bridge, allowance::Allowance};
-use crate::devices::{
+use super::{
+    Registry,
+    changes::Changes,
     commands::log,
     record::{Observed, Record},
     twin,
 };
+use crate::{allowance::Allowance, clock::Clock, keeper::Keeper};
 
 /// Most resources of a device whose state is known.
 const MAX_RESOURCES: usize = 32;
+
+/// Longest state that is kept, in characters.
+const MAX_STATE: usize = 256;
 
 /// Changes of a device that are logged a second on average, and at once.
 const CHANGES: (u32, u32) = (2, 20);
@@ -28,9 +33,18 @@ const CHANGES: (u32, u32) = (2, 20);
 /// Pause before changes that had to wait are looked at again.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// The states of all devices.
+/// The states of all devices; clones share them.
+#[derive(Clone)]
+pub struct States {
+    keeper: Keeper,
+    registry: Registry,
+    changes: Changes,
+    clock: Clock,
+    known: Rc<Table>,
+}
+
 #[derive(Default)]
-pub(super) struct States(RefCell<BTreeMap<String, Known>>);
+struct Table(RefCell<BTreeMap<String, Known>>);
 
 struct Known {
     allowance: Allowance,
@@ -47,61 +61,75 @@ struct Resource {
     busy: bool,
 }
 
-/// A device told the state of a resource. Resolves when it is logged, or waits for the device's allowance.
-pub(super) async fn observe(bridge: &Rc<Bridge>, device: &str, resource: &str, value: &str) {
-    learn(bridge, device).await;
-    if !bridge.states.want(device, resource, value) {
-        return;
+impl States {
+    /// Knows nothing yet; the log does.
+    pub fn new(keeper: Keeper, registry: Registry, changes: Changes, clock: Clock) -> Self {
+        Self { keeper, registry, changes, clock, known: Rc::default() }
     }
-    log_wanted(bridge, device, resource).await;
-    if bridge.states.rests(device, resource) {
-        return;
-    }
-    let (bridge, device, resource) = (Rc::clone(bridge), device.to_owned(), resource.to_owned());
-    tokio::task::spawn_local(async move {
-        loop {
-            tokio::time::sleep(SETTLE).await;
-            log_wanted(&bridge, &device, &resource).await;
-            if bridge.states.rests(&device, &resource) {
-                return;
-            }
+
+    /// A device told the state of a resource. Resolves when it is logged, or waits for the device's allowance.
+    pub async fn observe(&self, device: &str, resource: &str, value: &str) {
+        self.learn(device).await;
+        let value: String = value.chars().take(MAX_STATE).collect();
+        if !self.known.want(device, resource, &value) {
+            return;
         }
-    });
-}
-
-/// Learns from the log what the newest states of a device are, once.
-async fn learn(bridge: &Bridge, device: &str) {
-    if bridge.states.0.borrow().contains_key(device) {
-        return;
-    }
-    let name = device.to_owned();
-    let twin = bridge.field.keeper.call(move |desk, _| twin::derive(desk, &name)).await;
-    let known = twin.and_then(Result::ok).map(|twin| twin.state).unwrap_or_default();
-    let logged = |state: twin::State| Resource { logged: Some(state.value), ..Resource::default() };
-    let resources = known.into_iter().filter(|(_, state)| state.unit.is_none());
-    let resources = resources.take(MAX_RESOURCES).map(|(name, state)| (name, logged(state)));
-    let allowance = Allowance::new(CHANGES.0, CHANGES.1, bridge.now_ms());
-    let mut states = bridge.states.0.borrow_mut();
-    states.retain(|device, _| bridge.field.registry.get(device).is_some());
-    if let Entry::Vacant(entry) = states.entry(device.to_owned()) {
-        entry.insert(Known { allowance, resources: resources.collect() });
-    }
-}
-
-/// Logs what is wanted, if it is a change and the device's allowance lasts.
-async fn log_wanted(bridge: &Bridge, device: &str, resource: &str) {
-    let Some(value) = bridge.states.due(device, resource, bridge.now_ms()) else { return };
-    let observed = Observed { resource: resource.to_owned(), value: value.clone() };
-    let (keeper, registry) = (&bridge.field.keeper, &bridge.field.registry);
-    if log(keeper, registry, device, &Record::Observed(observed)).await.is_some() {
-        bridge.states.with(device, resource, |resource| {
-            resource.wanted.take_if(|wanted| *wanted == value);
-            resource.logged = Some(value);
+        self.log_wanted(device, resource).await;
+        if self.known.rests(device, resource) {
+            return;
+        }
+        let (states, device, resource) = (self.clone(), device.to_owned(), resource.to_owned());
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SETTLE).await;
+                states.log_wanted(&device, &resource).await;
+                if states.known.rests(&device, &resource) {
+                    return;
+                }
+            }
         });
     }
+
+    /// Learns from the log what the newest states of a device are, once.
+    async fn learn(&self, device: &str) {
+        if self.known.0.borrow().contains_key(device) {
+            return;
+        }
+        let name = device.to_owned();
+        let twin = self.keeper.call(move |desk, _| twin::derive(desk, &name)).await;
+        let known = twin.and_then(Result::ok).map(|twin| twin.state).unwrap_or_default();
+        let logged =
+            |state: twin::State| Resource { logged: Some(state.value), ..Resource::default() };
+        let resources = known.into_iter().filter(|(_, state)| state.unit.is_none());
+        let resources = resources.take(MAX_RESOURCES).map(|(name, state)| (name, logged(state)));
+        let allowance = Allowance::new(CHANGES.0, CHANGES.1, self.now_ms());
+        let mut known = self.known.0.borrow_mut();
+        known.retain(|device, _| self.registry.get(device).is_some());
+        if let Entry::Vacant(entry) = known.entry(device.to_owned()) {
+            entry.insert(Known { allowance, resources: resources.collect() });
+        }
+    }
+
+    /// Logs what is wanted, if it is a change and the device's allowance lasts.
+    async fn log_wanted(&self, device: &str, resource: &str) {
+        let Some(value) = self.known.due(device, resource, self.now_ms()) else { return };
+        let observed = Observed { resource: resource.to_owned(), value: value.clone() };
+        let record = Record::Observed(observed);
+        if log(&self.keeper, &self.registry, device, &record).await.is_some() {
+            self.changes.tell(device, resource, &value);
+            self.known.with(device, resource, |resource| {
+                resource.wanted.take_if(|wanted| *wanted == value);
+                resource.logged = Some(value);
+            });
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now().monotonic_ms
+    }
 }
 
-impl States {
+impl Table {
     /// Notes a state; whether the caller has to take care of it.
     fn want(&self, device: &str, resource: &str, value: &str) -> bool {
         let mut states = self.0.borrow_mut();
@@ -153,15 +181,15 @@ impl States {
 mod tests {
     use super::*;
 
-    fn states() -> States {
-        let states = States::default();
+    fn states() -> Table {
+        let states = Table::default();
         let allowance = Allowance::new(1, 2, 0);
         let known = Known { allowance, resources: BTreeMap::new() };
         states.0.borrow_mut().insert("valve-1".to_owned(), known);
         states
     }
 
-    fn log(states: &States, value: &str) {
+    fn log(states: &Table, value: &str) {
         states.with("valve-1", "valve", |resource| {
             resource.wanted.take_if(|wanted| wanted == value);
             resource.logged = Some(value.to_owned());

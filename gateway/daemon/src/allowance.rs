@@ -4,7 +4,7 @@
 
 /// A bucket of tokens, counted in thousandths.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     per_second: u64,
     full: u64,
     tokens: u64,
@@ -13,13 +13,13 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// A full one.
-    pub(super) const fn new(per_second: u32, burst: u32, now_ms: u64) -> Self {
+    pub(crate) const fn new(per_second: u32, burst: u32, now_ms: u64) -> Self {
         let full = burst as u64 * 1_000;
         Self { per_second: per_second as u64, full, tokens: full, filled_ms: now_ms }
     }
 
     /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now_ms: u64) -> bool {
+    pub(crate) fn take(&mut self, now_ms: u64) -> bool {
         // A thousandth for each millisecond and each one a second.
         let earned = now_ms.saturating_sub(self.filled_ms).saturating_mul(self.per_second);
         self.tokens = self.tokens.saturating_add(earned).min(self.full);
