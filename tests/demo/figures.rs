@@ -188,12 +188,12 @@ fn closed(record: &Record) -> Vec<Span> {
 /// What came of the commands.
 fn outcomes(record: &Record) -> String {
     let outcome = |command: &Command| {
-        let (id, value, took) = (command.id, command.value, command.span.seconds());
-        format!("<b>{value}</b> (command {id}, done in {took})")
+        let (value, took) = (command.value, command.span.seconds().replace(' ', "&nbsp;"));
+        format!("<b>{value}</b> (done in {took})")
     };
     let commands = record.events.commands.each_ref().map(outcome).join(" and ");
     format!(
-        "<p class=\"hint\">{commands}: each was carried out once, and is in the log with its \
+        "<p class=\"hint\">Commands: {commands}; each was carried out once, and is in the log with its \
          result. The shade is the state that the gateway observed.</p>\n"
     )
 }
