@@ -95,8 +95,8 @@ impl Channel {
             _ => String::new(),
         };
         format!(
-            "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings</p>\
-             </header>\n{}{more}</article>\n",
+            "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings\
+             </p></header>\n{}{more}</article>\n",
             self.figure(record)
         )
     }
@@ -193,8 +193,8 @@ fn outcomes(record: &Record) -> String {
     };
     let commands = record.events.commands.each_ref().map(outcome).join(" and ");
     format!(
-        "<p class=\"hint\">Commands: {commands}; each was carried out once, and is in the log with its \
-         result. The shade is the state that the gateway observed.</p>\n"
+        "<p class=\"hint\">Commands: {commands}; each was carried out once, and is in the log \
+         with its result. The shade is the state that the gateway observed.</p>\n"
     )
 }
 
@@ -217,7 +217,8 @@ fn profile(record: &Record) -> String {
     let bytes = record.readings.iter().find(|reading| reading.seq == Some(*newest));
     let bytes = bytes.map_or(0, |reading| reading.payload().len());
     let title = format!(
-        "Day profile: energy of {} quarter hours, one reading of {} bytes, sent block-wise; the last of {}",
+        "Day profile: energy of {} quarter hours, one reading of {} bytes, sent block-wise; \
+         the last of {}",
         points.len(),
         thousands(bytes),
         profiles.len()
