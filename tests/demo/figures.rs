@@ -71,7 +71,7 @@ pub(crate) fn devices(record: &Record) -> String {
     CHANNELS.iter().map(|channel| channel.card(record)).collect()
 }
 
-/// Readings that were logged late.
+/// Measurements that were logged late; day profiles are not counted.
 pub(crate) fn late(record: &Record) -> usize {
     let late = |channel: &Channel| {
         let values = series(&record.readings, channel.device, channel.name);
