@@ -88,3 +88,69 @@ pub(crate) fn valve(readings: &[Reading], commands: &[Command], heard: &[Heard])
     states.dedup();
     expect(states == ["open", "closed", "open"], || format!("the valve was observed {states:?}"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{fleet::METER, plant::Span};
+
+    fn entry(device: &str, index: u64, seq: Option<u64>, text: &str) -> Reading {
+        serde_json::from_value(json!({
+            "index": index, "device": device, "seq": seq, "content_format": 110, "time_ms": 0,
+            "value": { "text": text },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_acknowledged_reading_is_found_once_and_in_its_place() {
+        let said = Said { logged: [(1, 4), (2, 6)].into(), acted: Vec::new() };
+        let heard = [(METER, said)];
+        let entries =
+            [(4, 1), (6, 2), (8, 3), (6, 1)].map(|(i, seq)| entry(METER, i, Some(seq), ""));
+        let [first, second, third, elsewhere] = entries;
+        let strange = entry("other", 9, Some(1), "");
+        let holds = |log: &[&Reading]| {
+            let log: Vec<Reading> = log.iter().copied().cloned().collect();
+            exactly_once(&heard, &log).is_ok()
+        };
+        assert!(holds(&[&first, &second, &strange]));
+        assert!(!holds(&[&first]));
+        assert!(!holds(&[&first, &second, &third]));
+        assert!(!holds(&[&first, &first, &second]));
+        assert!(!holds(&[&elsewhere, &second]));
+    }
+
+    #[test]
+    fn a_command_that_acts_twice_or_leaves_no_trace_is_found() {
+        let record = |index, value: Value| entry(VALVE, index, None, &value.to_string());
+        let observed = |index, value| {
+            record(index, json!({ "observed": { "resource": "valve", "value": value } }))
+        };
+        let of = |kind: &str, index| record(index, json!({ kind: { "id": 7, "value": "closed" } }));
+        let log = [
+            observed(1, "open"),
+            of("command", 2),
+            of("result", 3),
+            observed(4, "closed"),
+            observed(5, "closed"),
+            observed(6, "open"),
+        ];
+        let span = Span { from_ms: 0, to_ms: 0 };
+        let commands = [Command { id: 7, value: "closed", span }];
+        let holds = |log: &[Reading], acts: usize| {
+            let acted = vec![(7, "closed".to_owned()); acts];
+            valve(log, &commands, &[(VALVE, Said { logged: BTreeMap::new(), acted })]).is_ok()
+        };
+        assert!(holds(&log, 1));
+        assert!(!holds(&log, 2) && !holds(&log, 0));
+        for missing in [1, 2, 5] {
+            let mut log = log.to_vec();
+            log.remove(missing);
+            assert!(!holds(&log, 1), "{missing}");
+        }
+    }
+}

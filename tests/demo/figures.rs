@@ -71,7 +71,7 @@ pub(crate) fn devices(record: &Record) -> String {
     CHANNELS.iter().map(|channel| channel.card(record)).collect()
 }
 
-/// Readings that were logged late.
+/// Measurements that were logged late; day profiles are not counted.
 pub(crate) fn late(record: &Record) -> usize {
     let late = |channel: &Channel| {
         let values = series(&record.readings, channel.device, channel.name);
@@ -95,8 +95,8 @@ impl Channel {
             _ => String::new(),
         };
         format!(
-            "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings</p>\
-             </header>\n{}{more}</article>\n",
+            "<article class=\"card {device}\"><header><h3>{device}</h3><p>{how}, {count} readings\
+             </p></header>\n{}{more}</article>\n",
             self.figure(record)
         )
     }
@@ -188,13 +188,13 @@ fn closed(record: &Record) -> Vec<Span> {
 /// What came of the commands.
 fn outcomes(record: &Record) -> String {
     let outcome = |command: &Command| {
-        let (id, value, took) = (command.id, command.value, command.span.seconds());
-        format!("<b>{value}</b> (command {id}, done in {took})")
+        let (value, took) = (command.value, command.span.seconds().replace(' ', "&nbsp;"));
+        format!("<b>{value}</b> (done in {took})")
     };
     let commands = record.events.commands.each_ref().map(outcome).join(" and ");
     format!(
-        "<p class=\"hint\">{commands}: each was carried out once, and is in the log with its \
-         result. The shade is the state that the gateway observed.</p>\n"
+        "<p class=\"hint\">Commands: {commands}; each was carried out once, and is in the log \
+         with its result. The shade is the state that the gateway observed.</p>\n"
     )
 }
 
@@ -217,7 +217,8 @@ fn profile(record: &Record) -> String {
     let bytes = record.readings.iter().find(|reading| reading.seq == Some(*newest));
     let bytes = bytes.map_or(0, |reading| reading.payload().len());
     let title = format!(
-        "Day profile: energy of {} quarter hours, one reading of {} bytes, sent block-wise; the last of {}",
+        "Day profile: energy of {} quarter hours, one reading of {} bytes, sent block-wise; \
+         the last of {}",
         points.len(),
         thousands(bytes),
         profiles.len()

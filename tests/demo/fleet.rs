@@ -136,3 +136,37 @@ impl Said {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(lines: &[&str]) -> Option<Said> {
+        let mut said = Said::default();
+        lines.iter().try_for_each(|line| said.take(line))?;
+        Some(said)
+    }
+
+    #[test]
+    fn a_refused_or_repeated_reading_is_bad_news() {
+        assert!(said(&["logged 1 7", "acted 9 open", "logged 2 8"]).is_some());
+        assert!(said(&["refused 1 4.00"]).is_none());
+        assert!(said(&["logged 1 7", "logged 1 7"]).is_none());
+    }
+
+    #[test]
+    fn a_missing_reading_is_found() {
+        for (lines, whole) in [
+            (&["logged 1 7", "logged 2 9"][..], true),
+            (&["logged 1 7", "logged 3 9"], false),
+            (&["logged 2 7"], false),
+            (&[], false),
+        ] {
+            assert_eq!(
+                said(lines).is_some_and(|said| said.check("it").is_ok()),
+                whole,
+                "{lines:?}"
+            );
+        }
+    }
+}

@@ -35,7 +35,7 @@ use rustix::fs::{FlockOperation, flock};
 use self::{
     checks::Heard,
     failure::{Doing, Failure, Result, expect},
-    fleet::{DEVICES, METER},
+    fleet::{DEVICES, METER, VALVE},
     plant::Plant,
     proofs::{Case, Judged, POLICY, Reading, verify},
     record::{Events, Record},
@@ -80,6 +80,7 @@ fn story() -> Result<()> {
     let readings = prove_devices(&told, &site, &heard)?;
     checks::valve(&readings, &events.commands, &heard)?;
     told.say("Each command was carried out once; commands, results and states are in the log.");
+    told.detail(&site.show(VALVE)?);
     let judged = judge(&told, &site, &readings)?;
     plant.stop(&told)?;
     let effects = checks::effects(&site.path("effects.log"))?;
@@ -117,7 +118,7 @@ fn workspace() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// What happens while the devices measure; `count` readings of each take half as many seconds.
+/// What happens while the devices measure, two readings a second.
 fn work(told: &Told, mut plant: Plant, watch: &Watch) -> Result<(Plant, Vec<Heard>, Events)> {
     let started_ms = now_ms();
     plant.settle(10)?;

@@ -74,7 +74,7 @@ fn facts(record: &Record) -> String {
         (thousands(count(record)), "readings acknowledged, each in the log exactly once"),
         (events.cut.seconds(), "one device had no network; it went on measuring"),
         (events.down.seconds(), "the gateway was away, killed without warning"),
-        (thousands(figures::late(record)), "readings waited for that, none was lost"),
+        (thousands(figures::late(record)), "measurements waited for that, none was lost"),
         (record.status.anchors().len().to_string(), "anchors, final on the ledger"),
         (thousands(effects), "effects left the gateway, each durable before"),
     ];

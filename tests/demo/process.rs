@@ -48,7 +48,8 @@ impl Process {
         Ok(Self { name, child, log })
     }
 
-    /// The same for a device: what it says goes to `<name>.said`, and it listens to what is written.
+    /// The same for a device: what it says goes to `<name>.said`, and it listens to what is
+    /// written.
     pub(crate) fn start_device(
         name: &'static str,
         command: &mut Command,

@@ -118,6 +118,12 @@ impl Site {
         id.ok_or_else(|| Failure::new(format!("{device}: {resource} {value}: {said}")))
     }
 
+    /// What `sluicegate device show` says of a device.
+    pub(crate) fn show(&self, device: &str) -> Result<String> {
+        let output = run(self.with_config("device show").arg(device))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// What `sluicegate status` says.
     pub(crate) fn status(&self) -> Result<Status> {
         watch::ask(&mut self.status_command())

@@ -164,10 +164,10 @@ impl<A: Appliance + Application> Station<A> {
     /// Does all that session and device want done.
     fn perform(&mut self) {
         self.perform_session();
-        if let Some(resource) = self.appliance.changed() {
-            self.device.changed(resource);
-        }
         while self.session.is_connected() {
+            if let Some(resource) = self.appliance.changed() {
+                self.device.changed(resource);
+            }
             let now = Instant::now();
             match self.device.poll(now.duration_since(self.start), &mut self.appliance) {
                 Some(Output::Send(datagram)) => self.session.send(now, datagram),

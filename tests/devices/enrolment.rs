@@ -32,3 +32,18 @@ fn key(hex: &str) -> Option<[u8; 16]> {
     let bytes: Option<Vec<u8>> = (0..hex.len().div_ceil(2)).map(byte).collect();
     bytes?.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+
+    #[test]
+    fn a_key_has_sixteen_bytes() {
+        assert_eq!(key("000102030405060708090a0b0c0d0eff").map(|key| key[15]), Some(0xff));
+        for wrong in
+            ["", "00", "000102030405060708090a0b0c0d0ef", "0001020304050607-8090a0b0c0d0e0f"]
+        {
+            assert_eq!(key(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -55,20 +55,18 @@ fn run(kind: &str, enrolment: &str, server: &str) -> Result<(), String> {
     let control = Control::from_stdin();
     runtime.block_on(async {
         match kind {
-            "meter" => Station::open(Meter::new(&enrolment.name), enrolment, server)
-                .await?
-                .run(control)
-                .await
-                .map(drop),
+            "meter" => {
+                let meter = Meter::new(&enrolment.name);
+                Station::open(meter, enrolment, server).await?.run(control).await
+            }
             "thermometer" => {
                 let thermometer = Thermometer::new(&enrolment.name);
                 Broker::new(thermometer, enrolment, server).run(control).await
             }
-            "valve" => Station::open(Valve::new(&enrolment.name), enrolment, server)
-                .await?
-                .run(control)
-                .await
-                .map(drop),
+            "valve" => {
+                let valve = Valve::new(&enrolment.name);
+                Station::open(valve, enrolment, server).await?.run(control).await
+            }
             _ => Err(USAGE.to_owned()),
         }
     })

@@ -86,3 +86,25 @@ fn watts(tick: u32) -> i64 {
     let kettle = if (18..26).contains(&(tick % 44)) { 1_980 } else { 0 };
     240 + fridge + kettle + wobble(tick, 1) / 50 + wobble(tick / 6, 2) / 12
 }
+
+#[cfg(test)]
+mod tests {
+    use sluicegate_device::senml::{Format, Pack};
+
+    use super::*;
+    use crate::appliance::SIZE;
+
+    #[test]
+    fn each_day_profile_needs_blocks_and_fits_a_slot() {
+        let mut meter = Meter::new("meter-1");
+        for tick in 0..50 * PROFILE_EVERY {
+            let packs = meter.measure(tick);
+            let profile = tick % PROFILE_EVERY == PROFILE_EVERY / 2;
+            assert_eq!(packs.len(), 1 + usize::from(profile));
+            for (pack, records) in packs.iter().zip([1, 2 * QUARTERS as usize]) {
+                assert_eq!(Pack::parse(Format::Json, pack).map(|pack| pack.len()), Ok(records));
+                assert!(records == 1 || (4_097..SIZE).contains(&pack.len()), "{}", pack.len());
+            }
+        }
+    }
+}

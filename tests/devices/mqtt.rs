@@ -99,8 +99,10 @@ impl<A: Appliance> Broker<A> {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Finish => self.finishing = true,
-            Order::Network(true) => self.connect(),
-            Order::Network(false) => self.disconnect(),
+            Order::Network(online) => {
+                eprintln!("network {}", if online { "on" } else { "off" });
+                if online { self.connect() } else { self.disconnect() }
+            }
         }
     }
 
