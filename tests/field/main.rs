@@ -1,0 +1,27 @@
+//! The field side of the gateway as processes: devices in the test speak CoAP over DTLS to the real binary, which is
+//! killed, flooded and configured anew.
+//!
+//! Guarantees: every test has a folder and ports of its own and leaves no process behind. Does not: run software that
+//! others wrote; `tests/interop` does.
+
+#[path = "../scenarios/client.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod client;
+#[path = "../devices/dtls.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod dtls;
+#[path = "../scenarios/place.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod place;
+#[path = "../scenarios/process.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod process;
+
+mod commands;
+mod device;
+mod enrolment;
+mod flood;
+mod many;
+mod ports;
+mod readings;
+mod site;
