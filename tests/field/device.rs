@@ -98,7 +98,7 @@ impl Device {
         payload: &[u8],
     ) -> Answer {
         self.next += 1;
-        let token = Token::new(&[1, (self.next >> 8) as u8, self.next as u8]).unwrap();
+        let token = Token::new(&self.next.to_be_bytes()).unwrap();
         let mut writer = Writer::new(Kind::Con, method.code(), self.next, token, 64);
         path.iter().for_each(|segment| writer.option(option::URI_PATH, segment.as_bytes()));
         if let Some(format) = format {

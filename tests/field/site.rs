@@ -45,7 +45,7 @@ impl Site {
         );
         for name in devices.iter().map(String::as_str).chain(["meter-1"]) {
             let file = place.path(&format!("credentials/{name}"));
-            let opened = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(file);
+            let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
             let hex: String = key(name).iter().map(|byte| format!("{byte:02x}")).collect();
             opened.unwrap().write_all(hex.as_bytes()).unwrap();
         }

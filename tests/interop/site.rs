@@ -36,7 +36,7 @@ impl Site {
             "name = \"meter-2\"\n\n[[device]]\nname = \"lab-1\"\nsecurity = \"none\"\n",
         );
         let file = place.path("credentials/meter-1-psk");
-        let opened = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(file);
+        let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
         let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
         opened.unwrap().write_all(hex.as_bytes()).unwrap();
         let gateway = place.gateway();
