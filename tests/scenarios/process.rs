@@ -90,6 +90,18 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "not every test program looks at it")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it to read its configuration again, SIGHUP.
+    #[allow(dead_code, reason = "not every test program reloads")]
+    pub fn hangup(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
     /// Asks it to end, SIGTERM, expects that it does so well, and gives the time that it took.
     pub fn stop(self) -> Duration {
         let asked = Instant::now();

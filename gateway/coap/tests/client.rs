@@ -243,3 +243,22 @@ fn a_cancelled_request_is_not_repeated() {
     bench.hear(&answer(&sent, Code::CONTENT, &[], b"x"));
     assert_eq!((bench.answers.len(), bench.endpoint.usage().bytes), (0, 0));
 }
+
+#[test]
+fn a_peer_that_wakes_gets_at_once_what_it_has_not_acknowledged() {
+    let mut bench = Bench::new();
+    let first = ask(&mut bench, Request::new(Method::Put, "r").payload(0, b"on".to_vec()));
+    bench.endpoint.awake(bench.now, PEER);
+    assert!(bench.drain().is_empty(), "it was sent just now");
+    // Two repetitions are lost on a peer that sleeps; the next one is far away.
+    assert_eq!(bench.wait(12_000).len(), 2);
+    bench.endpoint.awake(bench.now, PEER);
+    let again = bench.drain();
+    assert_eq!((again.len(), &again[0].bytes), (1, &first.bytes));
+    bench.endpoint.awake(bench.now, PEER);
+    assert!(bench.drain().is_empty(), "once for each sign of life within ACK_TIMEOUT");
+    bench.hear(&answer(&first, Code::CHANGED, &[], b""));
+    bench.wait(5_000);
+    bench.endpoint.awake(bench.now, PEER);
+    assert!(bench.drain().is_empty() && bench.answers.len() == 1);
+}

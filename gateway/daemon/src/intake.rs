@@ -251,6 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn who_observes_a_resource_is_told_of_new_readings() {
+        let place = Place::new(DEVICES);
+        run(async {
+            let parts = place.open();
+            let observed = ("meter-1".to_owned(), "power".to_owned());
+            parts.changes.observe(observed.clone());
+            for value in [7, 8] {
+                let payload = format!(r#"[{{"bn":"meter-1/","n":"power","v":{value}}}]"#);
+                let arrival =
+                    Arrival { payload: payload.into_bytes(), ..arrival("meter-1", value, 0) };
+                parts.intake.take(arrival, None).await.unwrap();
+                let news = parts.changes.next().await;
+                assert_eq!(news.get(&observed), Some(&value.to_string()));
+            }
+            parts.close();
+        });
+    }
+
+    #[test]
     fn a_device_that_is_too_fast_waits_and_nobody_else_does() {
         let place = Place::new(DEVICES);
         run(async {

@@ -11,6 +11,7 @@ use std::{
 use clap::{Args, Subcommand};
 use qrcode::{EcLevel, QrCode, render::unicode};
 use sluicegate_notary::verify::utc;
+use zeroize::Zeroizing;
 
 use super::{Configured, ask, refused};
 use crate::{
@@ -137,11 +138,11 @@ fn add(arguments: Add) -> Result<(), Error> {
 }
 
 fn print_enrolment(device: &Device, psk: &Psk, qr: bool) -> Result<(), Error> {
-    let hex: String = psk.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = Zeroizing::new(format!("{:032x}", u128::from_be_bytes(*psk.expose())));
     say!("endpoint name  {}", device.name);
-    say!("PSK            {hex}");
+    say!("PSK            {}", *hex);
     if qr {
-        let text = format!("SLUICEGATE:1;EP:{};PSK:{hex};;", device.name);
+        let text = Zeroizing::new(format!("SLUICEGATE:1;EP:{};PSK:{};;", device.name, *hex));
         let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M);
         let code = code.map_err(|error| Error::Usage(format!("no QR code: {error}")))?;
         say!("{}", code.render::<unicode::Dense1x2>().quiet_zone(true).build());
