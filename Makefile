@@ -22,7 +22,7 @@ help: ## this list
 	@echo "Sluicegate, make targets:"
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: ## the whole way once: readings in, a checkpoint anchored, a bundle verified
+demo: ## the whole way once: three devices, a checkpoint anchored, a bundle verified
 	@$(SETUP) demo
 	@$(STAGE) "build" cargo build --workspace --bins --locked
 	@$(STAGE) "demo" $(TARGET_DIR)/debug/demo

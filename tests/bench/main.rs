@@ -1,10 +1,11 @@
-//! `make bench`: what the log costs on this machine, beside raw appends, reads, hashes and
-//! signatures of the same run, and whether the budgets of the design (§11) hold.
+//! `make bench`: what the log and CoAP cost on this machine, beside raw appends, reads, hashes,
+//! signatures and libcoap's server in the same run, and whether the budgets of the design (§11) hold.
 //!
 //! Guarantees: everything measured goes through the daemon's own code on the real file system, and
 //! its results are checked; nothing is left behind. Does not: fail because a budget is missed.
 //!
-//! Order: durable appends ([`append`]), the large log ([`large`]), proofs from it ([`proofs`]).
+//! Order: CoAP ([`field`]), durable appends ([`append`]), the large log ([`large`]), proofs from it
+//! ([`proofs`]). `bench field` measures CoAP only and leaves the committed table alone.
 //! Variables: `BENCH_LEAVES` (10 000 000) makes a smaller log and leaves the committed table alone;
 //! `BENCH_FOLDER` (beside the program) says on which disk.
 
@@ -18,6 +19,10 @@
 mod append;
 mod chain;
 mod disk;
+#[path = "../devices/dtls.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod dtls;
+mod field;
 mod large;
 mod machine;
 mod proofs;
@@ -59,6 +64,12 @@ fn run() -> Result<()> {
     }
     let folder = Scratch::new()?;
     let machine = machine::describe(&folder.0);
+    eprintln!("measuring CoAP");
+    let field = field::measure(&folder.0)?;
+    if env::args().nth(1).as_deref() == Some("field") {
+        println!("{}", field.table);
+        return Ok(());
+    }
     eprintln!("measuring durable appends");
     let appends: Appends = append::measure(&folder.0)?;
     let chain = Chain::new();
@@ -66,7 +77,7 @@ fn run() -> Result<()> {
     let large = large::build(&log, leaves, &chain)?;
     eprintln!("measuring proofs");
     let proofs: Proofs = proofs::measure(&log, &large, chain)?;
-    let report = Report { machine, appends, large, proofs };
+    let report = Report { machine, field, appends, large, proofs };
     println!("{report}");
     if leaves == LEAVES { report.write_readme() } else { Ok(()) }
 }

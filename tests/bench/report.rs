@@ -5,6 +5,7 @@ use std::{fmt, fs, path::Path, time::Duration};
 use crate::{
     Result,
     append::Appends,
+    field::Field,
     large::Large,
     proofs::Proofs,
     site::PAYLOAD,
@@ -19,6 +20,7 @@ const END: &str = "<!-- end of the last full run -->\n";
 /// Everything that was measured.
 pub(crate) struct Report {
     pub(crate) machine: String,
+    pub(crate) field: Field,
     pub(crate) appends: Appends,
     pub(crate) large: Large,
     pub(crate) proofs: Proofs,
@@ -57,6 +59,26 @@ impl Report {
         table
     }
 
+    /// Those of CoAP; rates are per second of the server's processor time.
+    fn field_budgets(&self, table: &mut Table) {
+        let Field { libcoap, get, post, secure_post, handshakes, memory_kib, .. } = &self.field;
+        let mut row = |what: &str, budget: String, measured: String, holds: bool| {
+            table.row([what, &budget, &measured, if holds { "yes" } else { "NO" }]);
+        };
+        let per_second = |rate: f64| format!("{}/s", whole(rate));
+        let (least, half) = (format!("≥ {}", per_second(*libcoap)), libcoap / 2.0);
+        row("CoAP GET, as libcoap's", least, per_second(*get), get >= libcoap);
+        let least = format!("≥ {}", per_second(half));
+        row("CoAP POST, durable, as half of that", least, per_second(*post), *post >= half);
+        let least = "≥ 10 000/s".to_owned();
+        row("DTLS POST, durable", least, per_second(*secure_post), *secure_post >= 1e4);
+        let memory = format!("{} MB", whole(*memory_kib as f64 * 1024.0 / 1e6));
+        row("memory with 1 000 DTLS devices", "≤ 30 MB".to_owned(), memory, *memory_kib <= 29_297);
+        let back = time(*handshakes);
+        let soon = *handshakes < Duration::from_secs(10);
+        row("1 000 DTLS devices are back", "< 10 s".to_owned(), back, soon);
+    }
+
     fn budgets(&self) -> Table {
         let head = ["what", "budget", "measured", "holds"];
         let mut table = Table::new("Budgets of the design (§11)", &head);
@@ -83,6 +105,7 @@ impl Report {
         };
         proof("inclusion path", self.proofs.path);
         proof("bundle of one reading", self.proofs.bundle);
+        self.field_budgets(&mut table);
         table
     }
 }
@@ -91,6 +114,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Machine: {}.\n", self.machine)?;
         writeln!(f, "{}", self.budgets())?;
+        writeln!(f, "{}", self.field.table)?;
         writeln!(f, "{}", self.appends.table)?;
         writeln!(f, "{}", self.disk())?;
         write!(f, "{}", self.proofs.table)

@@ -1,50 +1,22 @@
 //! What the demo checks by itself: nothing lost, nothing twice, nothing visible before it was
-//! durable.
+//! durable, every command carried out once.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
 };
 
+use serde_json::Value;
+
 use crate::{
-    data::Row,
     failure::{Doing, Failure, Result, expect},
+    fleet::{Said, VALVE},
+    plant::Command,
     proofs::Reading,
 };
 
-/// The last line of `sluicegate feed`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Feed {
-    pub(crate) acknowledged: usize,
-    pub(crate) repeated: usize,
-    pub(crate) refused: usize,
-}
-
-impl Feed {
-    /// Reads `feed: N readings acknowledged, R of them repeated, F refused`.
-    pub(crate) fn parse(line: &str) -> Result<Self> {
-        let numbers: Vec<usize> = line
-            .split(|c: char| !c.is_ascii_digit())
-            .filter_map(|text| text.parse().ok())
-            .collect();
-        match numbers[..] {
-            [acknowledged, repeated, refused] if line.starts_with("feed: ") => {
-                Ok(Self { acknowledged, repeated, refused })
-            }
-            _ => Err(Failure::new(format!("the feeder ended without a summary: {line}"))),
-        }
-    }
-
-    /// Everything was acknowledged.
-    pub(crate) fn check(&self, rows: usize) -> Result<()> {
-        expect(self.acknowledged == rows && self.refused == 0, || {
-            format!(
-                "of {rows} readings, {} were acknowledged, {} refused",
-                self.acknowledged, self.refused
-            )
-        })
-    }
-}
+/// A device and what it said.
+pub(crate) type Heard = (&'static str, Said);
 
 /// Records of the effects log, by what they are about.
 pub(crate) type Effects = BTreeMap<String, usize>;
@@ -74,22 +46,45 @@ pub(crate) fn effects(file: &str) -> Result<Effects> {
     Ok(sent)
 }
 
-/// The bundles show each row of the file exactly once, with its value.
-pub(crate) fn exactly_once(rows: &[Row], readings: &[Reading]) -> Result<()> {
-    expect(rows.len() == readings.len(), || {
-        format!("the log proves {} readings, the file has {}", readings.len(), rows.len())
-    })?;
-    let mut logged = BTreeMap::new();
-    for reading in readings {
-        let key = (reading.device.as_str(), reading.seq);
-        let repeated = logged.insert(key, reading);
-        expect(repeated.is_none(), || format!("the log has {key:?} twice"))?;
-    }
-    for row in rows {
-        let reading = logged.get(&(row.device, Some(row.seq)));
-        let reading =
-            reading.ok_or_else(|| Failure::new(format!("the log does not have {row:?}")))?;
-        expect(reading.shows(row), || format!("{row:?} was logged as {}", reading.payload()))?;
+/// The bundles show each reading that a device was told to be logged, where it was told, and no
+/// other one.
+pub(crate) fn exactly_once(heard: &[Heard], readings: &[Reading]) -> Result<()> {
+    for (device, said) in heard {
+        let mut logged = BTreeMap::new();
+        let of_device = readings.iter().filter(|reading| reading.device == *device);
+        for (seq, reading) in of_device.filter_map(|reading| Some((reading.seq?, reading))) {
+            let before = logged.insert(seq, reading.index);
+            expect(before.is_none(), || format!("the log has reading {seq} of {device} twice"))?;
+        }
+        expect(logged == said.logged, || {
+            format!("{device} knows of {:?}, the log has {logged:?}", said.logged)
+        })?;
     }
     Ok(())
+}
+
+/// The valve carried out each command once, and the log tells it: the command, its result, and the
+/// states that followed from it.
+pub(crate) fn valve(readings: &[Reading], commands: &[Command], heard: &[Heard]) -> Result<()> {
+    let of_valve = readings.iter().filter(|reading| reading.device == VALVE);
+    let records: Vec<Value> = of_valve.filter_map(Reading::record).collect();
+    let acted = heard.iter().filter(|(device, _)| *device == VALVE);
+    let acted: Vec<_> = acted.flat_map(|(_, said)| &said.acted).collect();
+    let wanted: Vec<_> = commands.iter().map(|made| (made.id, made.value.to_owned())).collect();
+    expect(acted.iter().copied().eq(&wanted), || {
+        format!("the valve was to do {wanted:?} and did {acted:?}")
+    })?;
+    for Command { id, value, .. } in commands {
+        let with_id = |kind: &str| {
+            let all = records.iter().filter_map(|record| record.get(kind));
+            all.filter(|record| record["id"] == *id).count()
+        };
+        expect(with_id("command") == 1 && with_id("result") == 1, || {
+            format!("the log does not have command {id} ({value}) and its result once: {records:?}")
+        })?;
+    }
+    let mut states: Vec<_> =
+        records.iter().filter_map(|record| record["observed"]["value"].as_str()).collect();
+    states.dedup();
+    expect(states == ["open", "closed", "open"], || format!("the valve was observed {states:?}"))
 }

@@ -1,18 +1,19 @@
-//! `make demo`: readings go in, checkpoints are anchored, the gateway is killed and comes back,
-//! bundles are proved, verified, tampered with and forged. Ends with a page to look at,
-//! `target/demo/report.html`, and with `demo: ok`.
+//! `make demo`: three devices send readings and take commands, one loses its network, the gateway
+//! is killed and comes back; then checkpoints are anchored, bundles proved, verified, tampered with
+//! and forged. Ends with a page to look at, `target/demo/report.html`, and with `demo: ok`.
 //!
 //! Guarantees: exit code 0 only if every expectation held; no process is left behind; writes below
 //! `target/demo` only.
-//! Order: the one of [`story`]; each module holds one part of it. `demo generate` prints the
-//! recorded hour instead.
+//! Order: the one of [`story`]; each module holds one part of it.
 
+mod broker;
 mod checks;
-mod data;
 mod failure;
 mod figures;
-mod generate;
+mod fleet;
+mod measured;
 mod page;
+mod plant;
 mod plot;
 mod process;
 mod proofs;
@@ -26,41 +27,30 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::ExitCode,
-    thread,
     time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use self::{
-    checks::Feed,
-    data::Row,
+    checks::Heard,
     failure::{Doing, Failure, Result, expect},
-    process::{Process, wait_for},
+    fleet::{DEVICES, METER},
+    plant::Plant,
     proofs::{Case, Judged, POLICY, Reading, verify},
-    record::{Crash, Record},
-    site::{Ledger, Site},
+    record::{Events, Record},
+    site::{Role, Site},
     told::Told,
     watch::{Status, Watch, now_ms},
 };
 
-/// Readings that the feeder sends each second: the recorded hour takes nine.
-const RATE: &str = "150";
+/// Longest wait for an anchor.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the gateway stays down.
-const DOWN: Duration = Duration::from_millis(1200);
-
-/// Longest wait for the feeder, and for an anchor.
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Longest wait for a clean end (design: under two seconds).
-const STOP: Duration = Duration::from_secs(2);
+/// Longest wait for the forger's clean end.
+const STOP: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    if env::args().nth(1).as_deref() == Some("generate") {
-        print!("{}", generate::hour());
-        return ExitCode::SUCCESS;
-    }
     match story() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -74,32 +64,30 @@ fn main() -> ExitCode {
 fn story() -> Result<()> {
     process::watch_signals()?;
     let _alone = enter_folder()?;
-    let (told, rows) = (Told::start(), data::rows());
+    let told = Told::start();
 
-    let site = Site::create("gateway", Ledger::Served)?;
-    let ledger = site.start_ledger()?;
-    let gateway = site.start_gateway("gateway")?;
-    told.say("The ledger and the gateway run, two processes with fresh keys.");
+    let plant = Plant::start(&told)?;
     let watch = Watch::start({
-        let site = site.clone();
+        let site = plant.site.clone();
         move || site.status_command()
     });
-    let (gateway, crash) = feed_through_a_crash(&told, &site, gateway, &watch, rows.len())?;
+    let (plant, heard, events) = work(&told, plant, &watch)?;
+    let site = plant.site.clone();
     let status = wait_for_anchor(&told, &site)?;
     let samples = watch.finish();
-    feed_again(&told, &site, rows.len())?;
 
     let policy = site.policy(POLICY)?;
-    let readings = prove_devices(&told, &site, &rows)?;
-    let judged = judge(&told, &site, &rows)?;
-    stop(&told, gateway, ledger)?;
+    let readings = prove_devices(&told, &site, &heard)?;
+    checks::valve(&readings, &events.commands, &heard)?;
+    told.say("Each command was carried out once; commands, results and states are in the log.");
+    let judged = judge(&told, &site, &readings)?;
+    plant.stop(&told)?;
     let effects = checks::effects(&site.path("effects.log"))?;
     let sent: usize = effects.values().sum();
     told.say(format!("Each of the {sent} effects that left the gateway was durable before."));
 
-    let (devices, steps) = (data::devices(&rows), told.steps());
-    let record =
-        Record { crash, status, devices, samples, effects, readings, policy, judged, steps };
+    let steps = told.steps();
+    let record = Record { events, status, samples, effects, readings, policy, judged, steps };
     fs::write("report.html", page::html(&record)).doing("report.html")?;
     println!("\nreport: target/demo/report.html\npolicy: target/demo/{POLICY}\ndemo: ok");
     Ok(())
@@ -129,51 +117,23 @@ fn workspace() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// The feeder sends the hour; in the middle of it the gateway is killed, and started again a little
-/// later.
-fn feed_through_a_crash(
-    told: &Told,
-    site: &Site,
-    gateway: Process,
-    watch: &Watch,
-    rows: usize,
-) -> Result<(Process, Crash)> {
+/// What happens while the devices measure; `count` readings of each take half as many seconds.
+fn work(told: &Told, mut plant: Plant, watch: &Watch) -> Result<(Plant, Vec<Heard>, Events)> {
     let started_ms = now_ms();
-    let mut feed = site.start_feed("feed", RATE, &hour())?;
-    told.say(format!("An hour of three devices is fed, {rows} readings, {RATE} each second."));
-    let half = wait_for(PATIENCE, || {
-        let ended = feed.poll()?.is_some();
-        let size = usize::try_from(watch.size()).unwrap_or(usize::MAX);
-        Ok((ended || size >= rows / 2).then_some(!ended))
-    })?;
-    expect(half == Some(true), || "the log does not grow; see target/demo/feed.log".to_owned())?;
-    gateway.kill()?;
-    let (killed_ms, size) = (now_ms(), watch.size());
-    told.say(format!("The gateway is killed (SIGKILL) while the log has {size} entries."));
-    thread::sleep(DOWN);
-    let mut gateway = site.start_gateway("gateway")?;
-    let ready_ms = now_ms();
-    told.say("It runs again. The feeder sends what was not acknowledged once more.");
-    let feed = Feed::parse(&feed.wait_end_with(&mut gateway, PATIENCE)?)?;
-    feed.check(rows)?;
-    let Feed { acknowledged, repeated, .. } = feed;
-    told.say(format!("All {acknowledged} readings are acknowledged, {repeated} of them repeated."));
-    Ok((gateway, Crash { started_ms, killed_ms, ready_ms, feed }))
-}
-
-/// The same once more: every reading has its sequence number, so the log knows it and does not take
-/// it twice.
-fn feed_again(told: &Told, site: &Site, rows: usize) -> Result<()> {
-    let mut feed = site.start_feed("feed-again", "max", &hour())?;
-    let feed = Feed::parse(&feed.wait_end(PATIENCE)?)?;
-    feed.check(rows)?;
-    expect(feed.repeated == rows, || format!("fed again: {feed:?}, of {rows} none is new"))?;
-    told.say(format!("The same hour is fed again: all {rows} readings are known, none is added."));
-    Ok(())
-}
-
-fn hour() -> PathBuf {
-    workspace().join("tests/demo/data/hour.csv")
+    plant.settle(10)?;
+    let closed = plant.act(told, "closed")?;
+    plant.settle(8)?;
+    let cut = plant.cut_network(told)?;
+    plant.settle(8)?;
+    let (mut plant, down) = plant.kill_gateway(told, watch.size())?;
+    plant.settle(8)?;
+    let open = plant.act(told, "open")?;
+    plant.settle(10)?;
+    let heard = plant.finish()?;
+    let count: usize = heard.iter().map(|(_, said)| said.logged.len()).sum();
+    told.say(format!("The devices end: all their {count} readings are acknowledged."));
+    let ended_ms = now_ms();
+    Ok((plant, heard, Events { started_ms, ended_ms, cut, down, commands: [closed, open] }))
 }
 
 fn wait_for_anchor(told: &Told, site: &Site) -> Result<Status> {
@@ -187,35 +147,32 @@ fn wait_for_anchor(told: &Told, site: &Site) -> Result<Status> {
     Ok(status)
 }
 
-/// The devices of the recorded hour, and the bundles of all that they sent.
-const DEVICES: [(&str, &str); 3] =
-    [("meter-1", "meter-1.sgp"), ("tank-1", "tank-1.sgp"), ("charger-1", "charger-1.sgp")];
-
-/// Proves everything of each device, and compares with what was fed.
-fn prove_devices(told: &Told, site: &Site, rows: &[Row]) -> Result<Vec<Reading>> {
+/// Proves everything of each device, and compares with what the device knows.
+fn prove_devices(told: &Told, site: &Site, heard: &[Heard]) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
-    for (device, file) in DEVICES {
-        let size = site.prove(&["--device", device], file)?.len();
-        let what = "all readings of a device";
+    for device in DEVICES {
+        let file = device.file;
+        let size = site.prove(&["--device", device.name], file)?.len();
+        let what = "everything of a device";
         let report = verify(site, &Case { key: "", file, what, fails_at: None })?.report;
         let count = report.readings.len();
-        told.say(format!("{file}: {count} readings proved and verified, {} kB.", size / 1000));
+        told.say(format!("{file}: {count} entries proved and verified, {} kB.", size / 1000));
         readings.extend(report.readings);
     }
-    checks::exactly_once(rows, &readings)?;
-    told.say("Every acknowledged reading is in the log exactly once, with its value.");
+    checks::exactly_once(heard, &readings)?;
+    told.say("Every acknowledged reading is in the log exactly once, where the device was told.");
     Ok(readings)
 }
 
 /// One bundle that holds, and those that have to be refused.
-fn judge(told: &Told, site: &Site, rows: &[Row]) -> Result<Vec<Judged>> {
-    let reading = highest(rows)?;
+fn judge(told: &Told, site: &Site, readings: &[Reading]) -> Result<Vec<Judged>> {
+    let reading = measured::highest(readings, METER)?;
     let seq = reading.seq.to_string();
-    let one = ["--device", reading.device, "--seq", &seq];
+    let one = ["--device", METER, "--seq", &seq];
     let good = site.prove(&one, "reading.sgp")?;
     write("tampered.sgp", &proofs::change_value(&good)?)?;
     write("flipped.sgp", &proofs::flip_bit(&good))?;
-    forge(&one)?;
+    forge(&one, &reading.row("40"))?;
     CASES.iter().map(|case| show(told, verify(site, case)?)).collect()
 }
 
@@ -253,34 +210,16 @@ fn show(told: &Told, judged: Judged) -> Result<Judged> {
     Ok(judged)
 }
 
-/// The reading of the meter with the highest value: somebody could wish to change it.
-fn highest(rows: &[Row]) -> Result<Row> {
-    let meter = rows.iter().filter(|row| row.device == "meter-1");
-    let highest = meter.max_by_key(|row| row.value.parse::<u64>().ok());
-    highest.copied().ok_or_else(|| Failure::new("the data file has no meter-1"))
-}
-
-/// Somebody else's gateway, with the same names and keys of its own, logs and anchors lower values.
-fn forge(what: &[&str]) -> Result<()> {
-    let site = Site::create("forger", Ledger::InProcess)?;
+/// Somebody else's gateway, with the same names and keys of its own, logs and anchors this row.
+fn forge(what: &[&str], row: &str) -> Result<()> {
+    let site = Site::create("forger", Role::Alone)?;
     let gateway = site.start_gateway("forger")?;
-    let header = generate::HEADER;
-    let rows = data::HOUR.lines().filter(|line| line.contains(",meter-1,"));
-    let cheaper = rows.filter_map(|row| Some(format!("{},40\n", row.rsplit_once(',')?.0)));
     let file = site.path("forged.csv");
-    write(&file, format!("{header}\n{}", cheaper.collect::<String>()).as_bytes())?;
-    let mut feed = site.start_feed("forger-feed", "max", Path::new(&file))?;
-    Feed::parse(&feed.wait_end(PATIENCE)?)?;
+    write(&file, format!("time,device,seq,name,unit,value\n{row}\n").as_bytes())?;
+    site.feed(Path::new(&file))?;
     site.wait_anchored(site.status()?.size, PATIENCE)?;
     site.prove(what, "forged.sgp")?;
     gateway.stop(STOP).map(drop)
-}
-
-fn stop(told: &Told, gateway: Process, ledger: Process) -> Result<()> {
-    let took = gateway.stop(STOP)?.as_millis();
-    ledger.stop(STOP)?;
-    told.say(format!("Gateway and ledger were asked to end and did; the gateway took {took} ms."));
-    Ok(())
 }
 
 fn write(file: &str, bytes: &[u8]) -> Result<()> {

@@ -30,11 +30,11 @@ const WASM: &[u8] = include_bytes!("../../gateway/notary/wasm/verifier.wasm");
 pub(crate) fn html(record: &Record) -> String {
     fill(&[
         ("style", STYLE.to_owned()),
-        ("count", thousands(record.readings.len())),
+        ("count", thousands(count(record))),
         ("origin", escape(&record.status.origin)),
         ("ledger", LEDGER.to_owned()),
         ("facts", facts(record)),
-        ("date", date(record.crash.started_ms)),
+        ("date", date(record.events.started_ms)),
         ("devices", figures::devices(record)),
         ("growth", figures::growth(record)),
         ("anchors", record.status.anchors().into_iter().map(anchor).collect()),
@@ -61,16 +61,20 @@ fn fill(parts: &[(&str, String)]) -> String {
     html
 }
 
+/// Readings that devices sent.
+fn count(record: &Record) -> usize {
+    record.readings.iter().filter(|reading| reading.seq.is_some()).count()
+}
+
 /// The numbers on top.
 fn facts(record: &Record) -> String {
-    let crash = &record.crash;
-    let down = crash.ready_ms.saturating_sub(crash.killed_ms);
-    let down = format!("{}.{} s", down / 1000, down / 100 % 10);
+    let events = &record.events;
     let effects = record.effects.values().sum::<usize>();
     let facts = [
-        (thousands(crash.feed.acknowledged), "readings acknowledged, each in the log exactly once"),
-        (thousands(record.status.size), "entries in the log, all of them under one signature"),
-        (down, "the gateway was away, killed without warning"),
+        (thousands(count(record)), "readings acknowledged, each in the log exactly once"),
+        (events.cut.seconds(), "one device had no network; it went on measuring"),
+        (events.down.seconds(), "the gateway was away, killed without warning"),
+        (thousands(figures::late(record)), "readings waited for that, none was lost"),
         (record.status.anchors().len().to_string(), "anchors, final on the ledger"),
         (thousands(effects), "effects left the gateway, each durable before"),
     ];

@@ -3,14 +3,15 @@
 //! Guarantees: a [`Process`] that goes out of scope is dead; every wait ends after its limit or
 //! when the demo is interrupted; a failure shows the last lines of the process's log. Does not:
 //! survive a SIGKILL of the demo itself.
-//! Order of calls: [`watch_signals`] once; [`Process::start`]; [`Process::wait_ready`];
+//! Order of calls: [`watch_signals`] once; [`Process::start`]; [`Process::wait_socket`];
 //! [`Process::kill`] or [`Process::stop`].
 
 use std::{
     fs::{self, File},
     io,
+    net::TcpStream,
     os::unix::net::UnixStream,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -47,38 +48,55 @@ impl Process {
         Ok(Self { name, child, log })
     }
 
-    /// Waits until the process accepts connections on `socket`.
-    pub(crate) fn wait_ready(&mut self, socket: &str, limit: Duration) -> Result<()> {
-        let name = self.name;
-        let ready = wait_for(limit, || {
-            if let Some(status) = self.poll()? {
-                return Err(self.failure(format_args!("ended too early ({status})")));
-            }
-            Ok(UnixStream::connect(socket).ok().map(drop))
-        });
-        ready?.ok_or_else(|| self.failure(format_args!("is not ready after {limit:?}: {name}")))
+    /// The same for a device: what it says goes to `<name>.said`, and it listens to what is written.
+    pub(crate) fn start_device(
+        name: &'static str,
+        command: &mut Command,
+    ) -> Result<(Self, ChildStdin)> {
+        let log = format!("{name}.log");
+        let said = File::create(format!("{name}.said")).doing(name)?;
+        let file = File::options().create(true).append(true).open(&log).doing(&log)?;
+        command.stdin(Stdio::piped()).stdout(said).stderr(file);
+        let mut child = command.spawn().doing(format_args!("starting {name}"))?;
+        let stdin = child.stdin.take();
+        let process = Self { name, child, log };
+        let stdin = stdin.ok_or_else(|| process.failure(format_args!("does not listen")))?;
+        Ok((process, stdin))
     }
 
-    /// Waits until the process ends by itself, and gives the last line of its log.
-    pub(crate) fn wait_end(&mut self, limit: Duration) -> Result<String> {
+    /// Waits until the process accepts connections on this local socket.
+    pub(crate) fn wait_socket(&mut self, socket: &str, limit: Duration) -> Result<()> {
+        self.wait_ready(limit, || UnixStream::connect(socket).is_ok())
+    }
+
+    /// Waits until the process accepts connections on this port.
+    pub(crate) fn wait_port(&mut self, port: u16, limit: Duration) -> Result<()> {
+        self.wait_ready(limit, || TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    fn wait_ready(&mut self, limit: Duration, accepts: impl Fn() -> bool) -> Result<()> {
+        let ready = wait_for(limit, || {
+            self.check_runs()?;
+            Ok(accepts().then_some(()))
+        })?;
+        ready.ok_or_else(|| self.failure(format_args!("is not ready after {limit:?}")))
+    }
+
+    /// Fails if the process has ended.
+    pub(crate) fn check_runs(&mut self) -> Result<()> {
+        let ended = self.poll()?;
+        ended.map_or(Ok(()), |status| Err(self.failure(format_args!("ended ({status})"))))
+    }
+
+    /// Waits until the process ends well, by itself.
+    pub(crate) fn wait_end(&mut self, limit: Duration) -> Result<()> {
         let status = wait_for(limit, || self.poll())?;
         let status = status.ok_or_else(|| self.failure(format_args!("runs after {limit:?}")))?;
-        expect(status.success(), || self.failure(format_args!("failed ({status})")).to_string())?;
-        Ok(self.last_lines(1))
-    }
-
-    /// The same, and fails at once when `other`, which it needs, has ended.
-    pub(crate) fn wait_end_with(&mut self, other: &mut Self, limit: Duration) -> Result<String> {
-        let ended = wait_for(limit, || match other.poll()? {
-            Some(status) => Err(other.failure(format_args!("ended ({status})"))),
-            None => self.poll(),
-        });
-        ended?;
-        self.wait_end(Duration::ZERO)
+        expect(status.success(), || self.failure(format_args!("failed ({status})")).to_string())
     }
 
     /// Whether the process has ended.
-    pub(crate) fn poll(&mut self) -> Result<Option<ExitStatus>> {
+    fn poll(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().doing(self.name)
     }
 
@@ -132,6 +150,11 @@ pub(crate) fn wait_for<T>(
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Lets time pass; fails when the demo is interrupted.
+pub(crate) fn pause(time: Duration) -> Result<()> {
+    wait_for(time, || Ok(None::<()>)).map(drop)
 }
 
 /// From now on SIGINT and SIGTERM end the next wait with a failure, so that all processes are

@@ -7,7 +7,6 @@ use serde_json::Value;
 use sluicegate_protocol::sha256;
 
 use crate::{
-    data::Row,
     failure::{Doing, Failure, Result, expect},
     site::Site,
 };
@@ -59,8 +58,11 @@ struct Step {
 /// A reading that a bundle discloses.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Reading {
+    /// Its place in the log.
+    pub(crate) index: u64,
     pub(crate) device: String,
     pub(crate) seq: Option<u64>,
+    pub(crate) content_format: u16,
     /// When the gateway logged it.
     pub(crate) time_ms: u64,
     value: Value,
@@ -72,17 +74,9 @@ impl Reading {
         self.value.get("text").and_then(Value::as_str).unwrap_or("nothing that is text")
     }
 
-    /// Whether the payload is a SenML pack with the row's one record.
-    pub(crate) fn shows(&self, row: &Row) -> bool {
-        let Ok(pack) = serde_json::from_str::<Vec<Value>>(self.payload()) else { return false };
-        let [record] = &pack[..] else { return false };
-        // Numbers compare as numbers: 1.50 may come back as 1.5.
-        let same = |value: &Value| value.as_f64() == row.value.parse().ok();
-        let text = |key| record.get(key).and_then(Value::as_str).unwrap_or_default();
-        text("bn").strip_suffix(':') == Some(row.device)
-            && text("n") == row.name
-            && text("u") == row.unit
-            && record.get("v").is_some_and(same)
+    /// What the gateway itself logged of the device: a command, its result, an observed state.
+    pub(crate) fn record(&self) -> Option<Value> {
+        self.seq.is_none().then(|| serde_json::from_str(self.payload()).ok()).flatten()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What happened in the run, as the page shows it.
 
 use crate::{
-    checks::{Effects, Feed},
-    data::{Device, Row},
+    checks::Effects,
+    plant::{Command, Span},
     proofs::{Judged, Reading},
     told::Step,
     watch::{Sample, Status},
@@ -10,13 +10,12 @@ use crate::{
 
 /// The run.
 pub(crate) struct Record {
-    pub(crate) crash: Crash,
+    pub(crate) events: Events,
     /// The gateway's status at the end.
     pub(crate) status: Status,
-    pub(crate) devices: Vec<Device>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) effects: Effects,
-    /// All readings, as the bundles of the whole devices show them.
+    /// All entries of the devices, as their bundles show them.
     pub(crate) readings: Vec<Reading>,
     pub(crate) policy: String,
     /// The bundles of the page's verification panel.
@@ -24,24 +23,14 @@ pub(crate) struct Record {
     pub(crate) steps: Vec<Step>,
 }
 
-/// The feeding and the crash in the middle of it; wall times in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Crash {
+/// What happened while the devices measured; wall times in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
     pub(crate) started_ms: u64,
-    pub(crate) killed_ms: u64,
-    pub(crate) ready_ms: u64,
-    pub(crate) feed: Feed,
-}
-
-impl Record {
-    /// When the devices measured the last reading that was logged before the kill, in seconds since
-    /// midnight.
-    pub(crate) fn last_before_kill(&self) -> Option<u32> {
-        let before = self.readings.iter().filter(|reading| reading.time_ms < self.crash.killed_ms);
-        let row = |reading: &Reading| {
-            let (_, rows) = self.devices.iter().find(|(name, _)| *name == reading.device)?;
-            rows.iter().find(|row| Some(row.seq) == reading.seq).map(Row::second)
-        };
-        before.filter_map(row).max()
-    }
+    pub(crate) ended_ms: u64,
+    /// The meter had no network.
+    pub(crate) cut: Span,
+    /// The gateway was down.
+    pub(crate) down: Span,
+    pub(crate) commands: [Command; 2],
 }

@@ -5,13 +5,13 @@
 
 use std::{
     env, fs,
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
 use crate::{
-    data,
     failure::{Doing, Failure, Result, expect},
     process::{Process, wait_for},
     watch::{self, Status},
@@ -20,16 +20,39 @@ use crate::{
 /// The ledger's name in `gateway.toml`.
 pub(crate) const LEDGER: &str = "ledger.demo.example";
 
+/// The gateway's name at the broker, and the credential of its password.
+pub(crate) const BROKER_USER: &str = "sluicegate";
+const BROKER_PASSWORD: &str = "mqtt-password";
+
 /// How long a process may take until it accepts connections.
 const READY: Duration = Duration::from_secs(15);
 
-/// Where the ledger is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ledger {
-    /// A process of its own, reached through a socket.
-    Served,
-    /// In the gateway's process.
-    InProcess,
+/// What a gateway is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Role {
+    /// It serves devices, and reaches the ledger, a process of its own, through a socket.
+    Field(Ports),
+    /// It is fed from a file, and has a ledger in its own process.
+    Alone,
+}
+
+/// Where the field is served.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    /// CoAP over DTLS, at the gateway.
+    pub(crate) coaps: u16,
+    /// The MQTT broker.
+    pub(crate) mqtt: u16,
+}
+
+impl Ports {
+    /// Two that are free now.
+    pub(crate) fn free() -> Result<Self> {
+        let udp = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let tcp = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = "looking for a free port";
+        Ok(Self { coaps: udp.doing(port)?.port(), mqtt: tcp.doing(port)?.port() })
+    }
 }
 
 /// A folder with everything that one gateway needs.
@@ -41,40 +64,58 @@ pub(crate) struct Site {
 
 impl Site {
     /// Writes the configuration and creates the secrets.
-    pub(crate) fn create(folder: &'static str, ledger: Ledger) -> Result<Self> {
-        let site = Self { program: program()?, folder };
+    pub(crate) fn create(folder: &'static str, role: Role) -> Result<Self> {
+        let site = Self { program: built("sluicegate")?, folder };
         let credentials = site.path("credentials");
         fs::create_dir_all(&credentials).doing(&credentials)?;
         let config = site.config();
-        fs::write(&config, configuration(ledger)).doing(&config)?;
-        let secrets = ["log-key", "ledger-key", "account-key"];
+        fs::write(&config, configuration(role)).doing(&config)?;
+        let secrets = ["log-key", "ledger-key", "account-key", BROKER_PASSWORD];
         let files = secrets.map(|name| format!("{credentials}/{name}"));
-        site.run(site.command("credential").args(files))?;
+        run(site.command("credential").args(files))?;
         Ok(site)
+    }
+
+    /// Enrols a device; `file` gets what was printed, name and PSK.
+    pub(crate) fn enrol(&self, device: &str, file: &str) -> Result<()> {
+        let mut add = self.with_config("device add");
+        let output = run(add.args(["--no-qr", "--class", "billing", device]))?;
+        fs::write(file, output.stdout).doing(file)
+    }
+
+    /// The gateway's password at the broker.
+    pub(crate) fn broker_password(&self) -> Result<String> {
+        let file = self.path("credentials/") + BROKER_PASSWORD;
+        fs::read_to_string(&file).doing(&file).map(|text| text.trim().to_owned())
     }
 
     /// Starts `sluicegate ledger` and waits until it is ready.
     pub(crate) fn start_ledger(&self) -> Result<Process> {
         let mut ledger = Process::start("ledger", &mut self.with_config("ledger"))?;
-        ledger.wait_ready(&self.path("ledger.sock"), READY)?;
+        ledger.wait_socket(&self.path("ledger.sock"), READY)?;
         Ok(ledger)
     }
 
     /// Starts `sluicegate run` and waits until it is ready; `name` is that of its log file.
     pub(crate) fn start_gateway(&self, name: &'static str) -> Result<Process> {
         let mut gateway = Process::start(name, &mut self.with_config("run"))?;
-        gateway.wait_ready(&self.path("gateway.sock"), READY)?;
+        gateway.wait_socket(&self.path("gateway.sock"), READY)?;
         Ok(gateway)
     }
 
-    /// Starts `sluicegate feed` with a file of readings; `name` is that of its log file.
-    pub(crate) fn start_feed(
-        &self,
-        name: &'static str,
-        rate: &str,
-        file: &Path,
-    ) -> Result<Process> {
-        Process::start(name, self.with_config("feed").args(["--rate", rate]).arg(file))
+    /// Sends a file of readings with `sluicegate feed`.
+    pub(crate) fn feed(&self, file: &Path) -> Result<()> {
+        run(self.with_config("feed").arg(file)).map(drop)
+    }
+
+    /// Tells a device to do something, waits for its answer, and gives the command's id.
+    pub(crate) fn act(&self, device: &str, resource: &str, value: &str) -> Result<u64> {
+        let mut act = self.with_config("act");
+        let output = run(act.args(["--wait", "20s", device, resource, value]))?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let id = said.strip_prefix("command ").and_then(|rest| rest.split_once(": done: "));
+        let id = id.filter(|(_, told)| *told == value).and_then(|(id, _)| id.parse().ok());
+        id.ok_or_else(|| Failure::new(format!("{device}: {resource} {value}: {said}")))
     }
 
     /// What `sluicegate status` says.
@@ -98,13 +139,13 @@ impl Site {
 
     /// What a verifier needs to know of this gateway.
     pub(crate) fn policy(&self, file: &str) -> Result<String> {
-        self.run(self.with_config("policy").args(["--out", file]))?;
+        run(self.with_config("policy").args(["--out", file]))?;
         fs::read_to_string(file).doing(file)
     }
 
     /// Writes a bundle.
     pub(crate) fn prove(&self, what: &[&str], file: &str) -> Result<Vec<u8>> {
-        self.run(self.with_config("prove").args(what).args(["--out", file]))?;
+        run(self.with_config("prove").args(what).args(["--out", file]))?;
         fs::read(file).doing(file)
     }
 
@@ -116,7 +157,7 @@ impl Site {
     /// `sluicegate <subcommand>`, not started yet.
     pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(subcommand).stdin(Stdio::null());
+        command.args(subcommand.split(' ')).stdin(Stdio::null());
         command
     }
 
@@ -129,19 +170,19 @@ impl Site {
     fn config(&self) -> String {
         self.path("gateway.toml")
     }
-
-    /// Runs a short command that has to succeed.
-    fn run(&self, command: &mut Command) -> Result<()> {
-        let output = command.output().doing(format_args!("{command:?}"))?;
-        let reason = String::from_utf8_lossy(&output.stderr);
-        expect(output.status.success(), || format!("{command:?}: {}", reason.trim()))
-    }
 }
 
-/// The binary that was built together with this one.
-fn program() -> Result<PathBuf> {
-    let program =
-        env::current_exe().doing("looking for this program")?.with_file_name("sluicegate");
+/// Runs a short command that has to succeed.
+pub(crate) fn run(command: &mut Command) -> Result<Output> {
+    let output = command.output().doing(format_args!("{command:?}"))?;
+    let said = [&output.stdout, &output.stderr].map(|part| String::from_utf8_lossy(part));
+    expect(output.status.success(), || format!("{command:?}: {}", said.concat().trim()))?;
+    Ok(output)
+}
+
+/// A binary that was built together with this one.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
+    let program = env::current_exe().doing("looking for this program")?.with_file_name(name);
     let text = format!("{} is missing: cargo build --workspace --bins", program.display());
     expect(program.exists(), || text)?;
     Ok(program)
@@ -149,10 +190,17 @@ fn program() -> Result<PathBuf> {
 
 /// One file for both processes. Origin and ledger have the same names at every site: names prove
 /// nothing.
-fn configuration(ledger: Ledger) -> String {
-    let socket = if ledger == Ledger::Served { "socket = \"ledger.sock\"\n" } else { "" };
-    let devices = data::devices(&data::rows()).into_iter();
-    let devices =
-        devices.map(|(name, _)| format!("\n[[device]]\nname = \"{name}\"\nclass = \"billing\"\n"));
-    format!("{}{socket}{}", include_str!("gateway.toml"), devices.collect::<String>())
+fn configuration(role: Role) -> String {
+    let field = match role {
+        Role::Field(Ports { coaps, mqtt }) => format!(
+            "socket = \"ledger.sock\"\n\n\
+             [coap]\nlisten = []\nlisten_dtls = [\"127.0.0.1:{coaps}\"]\n\n\
+             [mqtt]\nport = {mqtt}\nuser = \"{BROKER_USER}\"\n\
+             password_credential = \"{BROKER_PASSWORD}\"\npatience = \"3s\"\n"
+        ),
+        Role::Alone => {
+            "\n[coap]\nlisten = []\nlisten_dtls = []\n\n[[device]]\nname = \"meter-1\"\n".to_owned()
+        }
+    };
+    format!("{}{field}", include_str!("gateway.toml"))
 }

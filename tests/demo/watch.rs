@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::failure::{Doing, Failure, Result};
 
-const PERIOD: Duration = Duration::from_millis(100);
+const PERIOD: Duration = Duration::from_millis(250);
 
 /// What `sluicegate status --json` says.
 #[derive(Debug, Clone, Deserialize)]

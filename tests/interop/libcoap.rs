@@ -58,7 +58,7 @@ fn without_tls_a_laboratory_device_posts_and_everybody_discovers() {
 fn what_is_wrong_is_named_and_reaches_nothing() {
     let site = Site::start();
     let before = site.place.status()["size"].clone();
-    let huge = format!("[{{\"n\":\"x\",\"vs\":\"{}\"}}]", "a".repeat(130_000));
+    let huge = format!("[{{\"n\":\"x\",\"vs\":\"{}\"}}]", "a".repeat(140_000));
     for (format, payload, code, named) in [
         ("0", PACK, "4.15", "110 nor 112"),
         ("110", r#"[{"n":"power","v":1},{"n":"power"}]"#, "4.00", "record 1"),

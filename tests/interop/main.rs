@@ -5,15 +5,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no public interface")]
+#![allow(dead_code, reason = "the scenarios use the rest of the shared modules")]
 
 #[path = "../scenarios/client.rs"]
-#[allow(dead_code, reason = "shared with other test programs")]
 mod client;
 #[path = "../scenarios/place.rs"]
-#[allow(dead_code, reason = "shared with other test programs")]
 mod place;
 #[path = "../scenarios/process.rs"]
-#[allow(dead_code, reason = "shared with other test programs")]
 mod process;
 
 mod aiocoap;

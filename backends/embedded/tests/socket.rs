@@ -27,7 +27,16 @@ const NAME: &str = "ledger.example";
 fn owner(directory: &Path, faults_allowed: bool) -> Arc<Owner> {
     let settings = Settings { block_interval_ms: 20, ..Settings::new(NAME) };
     let path = directory.join("ledger");
-    Owner::open(&path, settings, &[1; 32], Arc::new(SystemClock), faults_allowed).unwrap()
+    loop {
+        let settings = settings.clone();
+        match Owner::open(&path, settings, &[1; 32], Arc::new(SystemClock), faults_allowed) {
+            // The server before lets it go when its last connection has ended.
+            Err(sluicegate_embedded::Error::Owned(_)) => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn serve(directory: &Path, faults_allowed: bool) -> JoinHandle<Result<(), Error>> {

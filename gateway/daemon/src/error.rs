@@ -92,7 +92,8 @@ impl Error {
     pub fn is_damaged_database(&self) -> bool {
         use rusqlite::{
             Error::{
-                FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+                FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+                SqlInputError, Utf8Error,
             },
             ErrorCode::{DatabaseCorrupt, NotADatabase, TooBig, Unknown},
         };
@@ -104,6 +105,7 @@ impl Error {
                 FromSqlConversionFailure(..)
                     | IntegralValueOutOfRange(..)
                     | InvalidColumnType(..)
+                    | SqlInputError { .. }
                     | Utf8Error(..)
             )
     }

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    Error,
+    Error, senml,
     wire::{Reading, Request, Response},
 };
 
@@ -84,6 +84,11 @@ pub fn read(input: impl Read + Send + 'static) -> Rows {
 pub fn parse(input: impl Read) -> impl Iterator<Item = Result<Reading, Error>> {
     csv::Reader::from_reader(input).into_deserialize::<Row>().enumerate().map(|(position, row)| {
         let reading = row.map_err(|error| error.to_string()).and_then(|row| to_reading(&row));
+        // What the gateway would refuse is refused here, with its line.
+        let reading = reading.and_then(|reading| {
+            let checked = senml::check(reading.format, reading.payload.as_bytes());
+            checked.map(|()| reading).map_err(|rejection| rejection.reason)
+        });
         let line = position + 2;
         reading.map_err(|reason| Error::Usage(format!("line {line}: {reason}")))
     })

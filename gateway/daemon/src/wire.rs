@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Longest line of a request, in bytes.
-pub const MAX_LINE: usize = 128 * 1024;
+pub const MAX_LINE: usize = 512 * 1024;
 
 /// From a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ class = "billing"
 
 const ROWS: &str = "time,device,seq,name,unit,value
 2026-11-20T10:00:00.250Z,meter-1,7,power,W,230.10
-1795168800,\"a \"\"b\"\"\",8,name,,-1e-7
+1795168800,meter-2,8,name,,-1e-7
 ";
 
 const LINES: [(&str, &str); 5] = [
