@@ -2,7 +2,7 @@
 //!
 //! Guarantees: the endpoint's and the sessions' effects are performed in order; a request's answer is sent when what it
 //! says is durable (I1); one datagram or device that fails costs nobody else (I7). Does not: decide what a request means;
-//! [`resources`] does, or how commands reach a device; [`outward`] does.
+//! `resources` does, or how commands reach a device; `outward` does.
 
 mod observers;
 mod outward;
