@@ -111,7 +111,7 @@ pub(crate) fn start(world: &World, context: &str) -> Gateway {
 
 /// Takes readings and publishes; what goes wrong because of the database is set aside by the next start.
 fn works(world: &World, gateway: Gateway, context: &str) -> Gateway {
-    let mut gateway = gateway;
+    let (mut gateway, mut why) = (gateway, String::new());
     for _ in 0..3 {
         let mut seen = Witness::default();
         let names = [(0, Some(2000)), (1, None), (2, Some(2000))];
@@ -121,13 +121,14 @@ fn works(world: &World, gateway: Gateway, context: &str) -> Gateway {
         match worked {
             Ok(()) => return gateway,
             Err(Error::Notary(rule)) => panic!("{context}: {rule}"),
-            Err(_) => {
+            Err(error) => {
+                why = error.to_string();
                 drop(gateway);
                 gateway = start(world, context);
             }
         }
     }
-    panic!("{context}: does not take readings");
+    panic!("{context}: does not take readings: {why}");
 }
 
 /// Whatever was published before is a beginning of the log if the origin is the same.

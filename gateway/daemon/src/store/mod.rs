@@ -174,6 +174,18 @@ impl Store {
         Ok(())
     }
 
+    /// Fails if a table is not the one that this version makes: no structure of the file shows that.
+    fn check_schema(&self) -> Result<(), Error> {
+        let model = Connection::open_in_memory()?;
+        model.execute_batch(include_str!("schema.sql"))?;
+        if schema(&model)? == schema(&self.db)? {
+            return Ok(());
+        }
+        let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let reason = "its tables are not those that this program makes".to_owned();
+        Err(rusqlite::Error::SqliteFailure(corrupt, Some(reason)).into())
+    }
+
     /// Reads the whole database and fails if it is damaged.
     pub fn check_integrity(&self) -> Result<(), Error> {
         let sql = "PRAGMA integrity_check(1)";
@@ -191,7 +203,7 @@ impl Store {
     fn create_schema(&mut self, path: &Path) -> Result<(), Error> {
         let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
-            VERSION => Ok(()),
+            VERSION => self.check_schema(),
             0 => {
                 let transaction = self.db.transaction()?;
                 transaction.execute_batch(include_str!("schema.sql"))?;
@@ -204,6 +216,13 @@ impl Store {
             }),
         }
     }
+}
+
+/// What makes each table and index, by name.
+fn schema(db: &Connection) -> Result<Vec<(String, Option<String>)>, Error> {
+    let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// SQLite counts in 64-bit signed numbers; the log's indices never reach their end.
