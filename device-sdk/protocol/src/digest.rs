@@ -24,15 +24,7 @@ impl Digest {
 
     /// Reads 64 hexadecimal digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return None;
-        }
-        let mut out = [0; 32];
-        for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = (hex_value(pair[0])? << 4) | hex_value(pair[1])?;
-        }
-        Some(Self(out))
+        from_hex(text).map(Self)
     }
 
     /// The 32 bytes.
@@ -60,6 +52,19 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
         hasher.update(part);
     }
     Digest(hasher.finalize().into())
+}
+
+/// Reads exactly `N` bytes from hexadecimal digits of either case.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = (hex_value(pair[0])? << 4) | hex_value(pair[1])?;
+    }
+    Some(out)
 }
 
 fn hex_value(digit: u8) -> Option<u8> {

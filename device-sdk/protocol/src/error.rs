@@ -68,6 +68,12 @@ pub enum Error {
         /// The rule.
         rule: &'static str,
     },
+    /// A channel, a state, a step between states or a signature that breaks a rule of Perun.
+    #[error("channel: {0}")]
+    Channel(#[from] crate::channel::Rule),
+    /// A record that is not the one encoding of what it says.
+    #[error("record is malformed: {0}")]
+    Record(&'static str),
     /// A message that does not fit into the buffer that is to take it.
     #[error("the message does not fit into its buffer")]
     BufferFull,

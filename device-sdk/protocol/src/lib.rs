@@ -10,6 +10,7 @@
 //! - [`checkpoint`]: C2SP tlog-checkpoint bodies and the digest that is anchored
 //! - [`commitment`]: salted commitments and pseudonyms that log entries carry
 //! - [`json`]: single objects of strict JSON
+//! - [`channel`]: Perun channels, their encodings, hashes and signatures
 //! - [`senml`]: readings, RFC 8428 in JSON and CBOR
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod channel;
 pub mod checkpoint;
 pub mod commitment;
 pub mod digest;
