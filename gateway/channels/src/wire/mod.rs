@@ -1,0 +1,1 @@
+//! go-perun's messages in both of its encodings.
