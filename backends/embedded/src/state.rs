@@ -93,6 +93,7 @@ impl State {
         self.accounts.get(key).copied().unwrap_or(first_seen)
     }
 
+    #[expect(clippy::expect_used, reason = "the genesis block is there from the beginning")]
     pub(crate) fn newest(&self) -> &Block {
         self.blocks.last().expect("the genesis block is never taken back")
     }
