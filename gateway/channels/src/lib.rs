@@ -6,6 +6,7 @@
 //!
 //! - [`step()`]: the table of `README.md`: what a checked input does to a channel
 //! - [`classify`]: which input a message, a command or an event is
+//! - [`key`]: what a device's key may sign, limits included
 //! - [`record`]: what is durable of a channel
 //! - [`watcher`]: which input a ledger event is
 //! - [`wire`]: go-perun's messages in both of its encodings
@@ -15,6 +16,7 @@ pub mod classify;
 pub mod effect;
 mod error;
 pub mod input;
+pub mod key;
 mod opening;
 mod phase;
 pub mod record;
