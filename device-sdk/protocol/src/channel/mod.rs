@@ -13,7 +13,7 @@
 pub mod abi;
 mod address;
 mod amount;
-mod cbor;
+pub mod cbor;
 mod encoding;
 mod hash;
 mod params;
@@ -21,6 +21,8 @@ mod record;
 mod rule;
 mod signature;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod withdrawal;
 
