@@ -10,8 +10,8 @@ use heapless::Vec;
 use sluicegate_protocol::{
     Error as ProtocolError,
     channel::{
-        Address, Allocation, Amount, Asset, CcAddress, ChannelId, ChannelKind, ETHEREUM, MAX_CC, MAX_DATA,
-        Nonce, PARTICIPANTS, Participant, Rule, Signature, SubAlloc,
+        Address, Allocation, Amount, Asset, CcAddress, ChannelId, ChannelKind, ETHEREUM, MAX_CC,
+        MAX_DATA, Nonce, PARTICIPANTS, Participant, Rule, Signature, SubAlloc,
     },
 };
 

@@ -162,6 +162,7 @@ const fn notice_name(notice: &Notice) -> &'static str {
         Notice::Concluded => "concluded",
         Notice::Dispute(_) => "dispute",
         Notice::Forged(_) => "forged",
+        Notice::Offered => "offered",
         Notice::Open => "open",
         Notice::Paid(_) => "paid",
         Notice::Received => "received",

@@ -11,7 +11,7 @@ use crate::{
     Error,
     wire::{
         AUX, AddressMap, BaseProposal, ChannelSync, ChannelUpdate, Envelope, LedgerChannelProposal,
-        Message, SignedState, Subject, SubChannelProposal, Transaction,
+        Message, SignedState, SubChannelProposal, Subject, Transaction,
         VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
         WireAddress,
         wide::{NOBODY, bound_auth},

@@ -11,7 +11,7 @@ use crate::{
     Error,
     wire::{
         AUX, AddressMap, BaseProposal, ChannelSync, ChannelUpdate, Envelope, LedgerChannelProposal,
-        Message, Refusal, SignedState, Subject, SubChannelProposal, Transaction,
+        Message, Refusal, SignedState, SubChannelProposal, Subject, Transaction,
         VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
         WireAddress,
         wide::{NOBODY, Notes, bound_auth, minimal, text},
@@ -71,10 +71,7 @@ impl Reader {
         Ok(message)
     }
 
-    fn ledger_proposal(
-        &mut self,
-        fields: &mut Fields<'_>,
-    ) -> Result<LedgerChannelProposal, Error> {
+    fn ledger_proposal(&mut self, fields: &mut Fields<'_>) -> Result<LedgerChannelProposal, Error> {
         Ok(LedgerChannelProposal {
             base: self.base_proposal(fields.message(1)?)?,
             participant: self.participant(fields.message(2)?)?,
@@ -383,10 +380,7 @@ fn sub_acceptance(fields: &mut Fields<'_>) -> Result<Message, Error> {
 }
 
 fn proposal_rejection(fields: &mut Fields<'_>) -> Result<Message, Error> {
-    Ok(Message::ChannelProposalRej {
-        proposal: fields.array(1)?,
-        reason: text(fields.bytes(2)?)?,
-    })
+    Ok(Message::ChannelProposalRej { proposal: fields.array(1)?, reason: text(fields.bytes(2)?)? })
 }
 
 fn update_rejection(fields: &mut Fields<'_>) -> Result<Message, Error> {
