@@ -120,10 +120,10 @@ impl Node {
             Message::LedgerChannelProposalAcc { proposal, nonce_share, participant } => {
                 self.accepted(peer, proposal, nonce_share, *participant, now, out);
             }
-            Message::ChannelProposalRej { proposal, reason } => {
-                if self.opening(&proposal).is_some_and(|opening| opening.peer == peer) {
-                    self.run_opening(proposal, Input::Rejected(reason), now, out);
-                }
+            Message::ChannelProposalRej { proposal, reason }
+                if self.opening(&proposal).is_some_and(|opening| opening.peer == peer) =>
+            {
+                self.run_opening(proposal, Input::Rejected(reason), now, out);
             }
             Message::SubChannelProposal(proposal) => {
                 self.reject(peer, proposal.base.id, "no sub-channels here".into(), out);

@@ -2,9 +2,13 @@
 //!
 //! Guarantees: a record alone is enough to go on after a restart, to enforce the newest state that both have signed,
 //! and to know every signature of ours that is out (I1, I2). Memory is bounded. Does not: hold keys, or what a
-//! connection needs; [`crate::session`] has that.
+//! connection needs; [`crate::node`] has that.
+
+mod encoding;
 
 use std::collections::VecDeque;
+
+pub use encoding::Stored;
 
 use sluicegate_protocol::channel::{
     Address, Amount, ChannelId, PARTICIPANTS, Params, Signature, State,
@@ -14,6 +18,9 @@ use crate::Phase;
 
 /// States that we have signed and the peer has not; more and the channel is settled on the ledger.
 pub const MAX_BURNED: usize = 8;
+
+/// Bytes that are kept of why a channel was abandoned.
+pub const MAX_REASON: usize = 256;
 
 /// Registrations that are remembered, in case a reorg takes the newest back.
 pub const MAX_REGISTRATIONS: usize = 16;
