@@ -11,10 +11,10 @@ use crate::{
     Error,
     wire::{
         AUX, AddressMap, BaseProposal, ChannelSync, ChannelUpdate, Envelope, LedgerChannelProposal,
-        Message, Refusal, SignedState, Subject, SubChannelProposal, Transaction,
+        Message, Refusal, SignedState, SubChannelProposal, Subject, Transaction,
         VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
         WireAddress,
-        wide::{NOBODY, Notes, bound_auth, minimal, text},
+        wide::{NOBODY, Notes, bound_auth, nothing, text},
     },
 };
 
@@ -71,10 +71,7 @@ impl Reader {
         Ok(message)
     }
 
-    fn ledger_proposal(
-        &mut self,
-        fields: &mut Fields<'_>,
-    ) -> Result<LedgerChannelProposal, Error> {
+    fn ledger_proposal(&mut self, fields: &mut Fields<'_>) -> Result<LedgerChannelProposal, Error> {
         Ok(LedgerChannelProposal {
             base: self.base_proposal(fields.message(1)?)?,
             participant: self.participant(fields.message(2)?)?,
@@ -177,9 +174,11 @@ impl Reader {
         let phase = u8::try_from(fields.number(1)?);
         let phase = phase.map_err(|_| Error::Malformed("a phase is above 255"))?;
         let mut transaction = fields.message(2)?;
-        let current = match transaction.next()? {
-            0 => None,
-            _ => Some(self.transaction(&mut transaction)?),
+        let current = if transaction.next()? == 0 {
+            self.notes.refuse(Refusal::NoState);
+            nothing()
+        } else {
+            self.transaction(&mut transaction)?
         };
         transaction.end(2)?;
         Ok(ChannelSync { phase, current })
@@ -315,10 +314,7 @@ impl Reader {
     }
 
     fn balance(&mut self, mut fields: Fields<'_>) -> Result<std::vec::Vec<Amount>, Error> {
-        let amounts = fields.items(1, |bytes| {
-            minimal(bytes)?;
-            self.notes.amount(bytes)
-        })?;
+        let amounts = fields.items(1, |bytes| self.notes.amount(bytes))?;
         fields.end(1)?;
         Ok(amounts)
     }
@@ -383,10 +379,7 @@ fn sub_acceptance(fields: &mut Fields<'_>) -> Result<Message, Error> {
 }
 
 fn proposal_rejection(fields: &mut Fields<'_>) -> Result<Message, Error> {
-    Ok(Message::ChannelProposalRej {
-        proposal: fields.array(1)?,
-        reason: text(fields.bytes(2)?)?,
-    })
+    Ok(Message::ChannelProposalRej { proposal: fields.array(1)?, reason: text(fields.bytes(2)?)? })
 }
 
 fn update_rejection(fields: &mut Fields<'_>) -> Result<Message, Error> {
