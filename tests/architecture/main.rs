@@ -5,6 +5,8 @@
 //! `make test`. Does not: need the network; `cargo` answers from `Cargo.lock` and what the build of
 //! these tests has fetched. [`table`] says what is allowed, [`graph`] and [`source`] check it.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod graph;
 mod source;
 mod table;

@@ -61,6 +61,7 @@ impl PskResolver for Key {
 
 impl DtlsClient {
     /// A client that names itself `identity`.
+    #[allow(clippy::expect_used, reason = "the settings are constants")]
     pub fn new(identity: &str, key: &[u8; 16], now: Instant) -> Self {
         let config = Config::builder()
             .with_crypto_provider(PROVIDER.clone())

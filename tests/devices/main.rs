@@ -10,7 +10,6 @@
 //! standard input ends it at once, so no device outlives who started it. Does not: keep anything on
 //! the disk, so a process is a device's whole life.
 
-#[expect(clippy::expect_used, reason = "shared with tests")]
 #[allow(dead_code, unreachable_pub, reason = "shared with tests")]
 mod dtls;
 

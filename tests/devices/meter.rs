@@ -63,7 +63,11 @@ impl Application for Meter {
     }
 
     fn serve(&mut self, _: usize, request: &Incoming<'_>, _: &mut Reply<'_>) -> Code {
-        if request.method == Code::GET { Code::UNAVAILABLE } else { Code::METHOD_NOT_ALLOWED }
+        if request.method == Code::GET {
+            Code::SERVICE_UNAVAILABLE
+        } else {
+            Code::METHOD_NOT_ALLOWED
+        }
     }
 }
 

@@ -5,12 +5,9 @@ use std::{
     time::Duration,
 };
 
-use sluicegate_daemon::net::{
-    Path,
-    dtls::{Sessions, Settings},
-};
+use sluicegate_daemon::net::{Path, dtls::Settings};
 
-use crate::world::{Way, World, address, enrolled, identity, key, name};
+use crate::world::{Way, World, address, identity, key, name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -183,13 +180,7 @@ fn among_many_networks_the_oldest_makes_room_after_two_seconds() {
 fn a_hello_with_the_cookie_of_a_gateway_s_former_life_is_asked_for_another() {
     let (mut world, hello, second) = hellos();
     world.devices.clear();
-    world.gateway = Sessions::new(
-        Settings::default(),
-        enrolled([0]),
-        world.now,
-        &zeroize::Zeroizing::new([8; 32]),
-    )
-    .unwrap();
+    world.replace_gateway();
     world.sent.clear();
     world.inject(address(0), &second);
     let request = world.sent.last().unwrap().2.clone();

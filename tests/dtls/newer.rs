@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sluicegate_daemon::net::{
     Path,
-    dtls::{Closed, Output, Sessions, Settings},
+    dtls::{Closed, Output, Settings},
 };
 
-use crate::world::{Way, World, address, enrolled, identity, key, name};
+use crate::world::{Way, World, address, identity, key, name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,13 +146,7 @@ fn a_device_survives_a_new_gateway_at_every_moment() {
         let mut world = World::new(1);
         world.switch_on(0);
         world.run(Duration::from_millis(10 * moment));
-        world.gateway = Sessions::new(
-            Settings::default(),
-            enrolled([0]),
-            world.now,
-            &zeroize::Zeroizing::new([8; 32]),
-        )
-        .unwrap();
+        world.replace_gateway();
         world.told.clear();
         world.run(9 * SECOND);
         if world.gateway.open() == 0 {

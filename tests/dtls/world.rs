@@ -101,6 +101,13 @@ impl World {
         }
     }
 
+    /// A gateway with another secret, which knows the first device and nothing of what was before.
+    pub fn replace_gateway(&mut self) {
+        let secret = Zeroizing::new([8; 32]);
+        self.gateway =
+            Sessions::new(Settings::default(), enrolled([0]), self.now, &secret).unwrap();
+    }
+
     /// A device is switched on at its own address; whatever was there before is gone.
     pub fn switch_on(&mut self, number: u16) {
         self.put(address(number), &name(number), &key(number));

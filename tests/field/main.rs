@@ -4,7 +4,12 @@
 //! Guarantees: every test has a folder and ports of its own and leaves no process behind. Does not: run software that
 //! others wrote; `tests/interop` does.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no public interface")]
 
 #[path = "../scenarios/client.rs"]

@@ -12,7 +12,12 @@
 //! Guarantees that what is written down as tested is tested at each step, not at a sample; only of the cuts that are
 //! followed by a second cut, in the restart, the first ones are a sample. Does not: test the anchorer or the keeper, which
 //! sit above; `tests/scenarios` kills the whole process.
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod again;
 mod check;

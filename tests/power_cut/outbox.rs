@@ -165,8 +165,8 @@ fn paid_once(world: &World, ledger: &Ledger, context: &str) {
     let page = ledger.runtime.block_on(ledger.backend.events(&Cursor::default())).unwrap();
     for digest in digests() {
         let anchored = page.events.iter().filter(|event| {
-            let EventKind::Anchored { digest: found, .. } = &event.kind;
-            *found == digest && event.finality == Finality::Final
+            let is_it = matches!(&event.kind, EventKind::Anchored { digest: found, .. } if *found == digest);
+            is_it && event.finality == Finality::Final
         });
         assert_eq!(anchored.count(), 1, "{context}: {digest}");
     }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use sluicegate_ledger::{
-    Account, AccountId, Asset, Cursor, Description, Error, EventPage, Fee, Head, Ledger, LedgerId,
-    Reply, Request, Signed, Status, TransactionId, Unsigned,
+    Account, AccountId, AnchorRecord, Anchors, Asset, Cursor, Description, Error, EventPage, Fee,
+    Head, Landed, Ledger, LedgerId, Reply, Request, Signed, Status, TransactionId, Unsigned,
 };
 use sluicegate_protocol::{
     Checkpoint, Digest, SigningKey, VerifyingKey,
@@ -207,7 +207,12 @@ impl<T: Transport> Ledger for Backend<T> {
                 Fee::Estimate => asked,
             };
             let body = Body::new(self.account_key(), nonce, fee, request);
-            Ok(Unsigned { request: *request, nonce, fee: fee.into(), bytes: body.to_bytes() })
+            Ok(Unsigned {
+                request: request.clone(),
+                nonce,
+                fee: fee.into(),
+                bytes: body.to_bytes(),
+            })
         })
     }
 
@@ -236,6 +241,18 @@ impl<T: Transport> Ledger for Backend<T> {
                 Answer::Status(status) => Ok(status),
                 _ => Err(UNFIT),
             }
+        })
+    }
+
+    fn landed<'a>(&'a self, request: &'a Request) -> Reply<'a, Option<Landed>> {
+        Box::pin(async move {
+            let Request::Anchor(digest) = request else { return Ok(None) };
+            let found = self.find(digest).await?;
+            Ok(found.map(|AnchorRecord { transaction, block, is_final, .. }| Landed {
+                transaction,
+                block,
+                is_final,
+            }))
         })
     }
 

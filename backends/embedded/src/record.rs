@@ -178,7 +178,7 @@ impl Log {
     /// Adds a record; when this returns it is durable. A failure leaves it open whether it is there after a restart.
     pub fn append(&mut self, record: &Record) -> Result<(), PortError> {
         self.check()?;
-        let frame = frame(&record.to_bytes());
+        let frame = frame(&record.to_bytes())?;
         let written = self.disk.append(&frame).and_then(|()| self.disk.sync());
         written.map_err(|error| {
             self.broken = true;
@@ -201,13 +201,15 @@ impl std::fmt::Debug for Log {
     }
 }
 
-fn frame(payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a payload is at most 64 KiB");
+/// Refuses what [`payload_at`] would not read again.
+fn frame(payload: &[u8]) -> Result<Vec<u8>, PortError> {
+    let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD);
+    let length = length.ok_or(PortError::Malformed("ledger record: it is too long"))?;
     let mut frame = length.to_le_bytes().to_vec();
     frame.extend(crc32fast::hash(payload).to_le_bytes());
     frame.extend(crc32fast::hash(&frame).to_le_bytes());
     frame.extend(payload);
-    frame
+    Ok(frame)
 }
 
 /// All whole frames from the beginning, and where they end.

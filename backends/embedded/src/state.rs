@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sluicegate_ledger::{
     AccountId, AnchorRecord, BlockRef, Event, EventKind, Finality, Status, TransactionId,
-    evidence::{BlockHeader, Operation, Receipt},
+    evidence::{BlockHeader, Receipt},
 };
 use sluicegate_protocol::Digest;
 
@@ -93,6 +93,7 @@ impl State {
         self.accounts.get(key).copied().unwrap_or(first_seen)
     }
 
+    #[expect(clippy::expect_used, reason = "the genesis block is there from the beginning")]
     pub(crate) fn newest(&self) -> &Block {
         self.blocks.last().expect("the genesis block is never taken back")
     }
@@ -131,9 +132,8 @@ impl State {
     pub(crate) fn anchor(&self, place: Place) -> Option<AnchorRecord> {
         let block = self.block_at(place.block)?;
         let receipt = block.receipts.get(place.index)?;
-        let Operation::Anchor(digest) = receipt.operation;
         Some(AnchorRecord {
-            digest,
+            digest: receipt.operation.anchor()?,
             account: AccountId(receipt.account.to_vec()),
             transaction: TransactionId(receipt.transaction),
             block: Self::block_ref(block),
@@ -204,8 +204,9 @@ impl State {
         self.accounts.insert(receipt.account, account);
         self.pool.remove(&(receipt.account, receipt.nonce));
         self.included.insert(TransactionId(receipt.transaction), place);
-        let Operation::Anchor(digest) = receipt.operation;
-        self.anchors.entry(digest).or_default().push(place);
+        if let Some(digest) = receipt.operation.anchor() {
+            self.anchors.entry(digest).or_default().push(place);
+        }
     }
 
     /// Makes final what lies deep enough; the genesis block is final from the beginning.
@@ -227,7 +228,8 @@ impl State {
 
     fn announce(&mut self, number: u64, finality: Finality) {
         let Some(block) = self.block_at(number) else { return };
-        let events: Vec<_> = block.receipts.iter().map(|r| event(block, r, finality)).collect();
+        let events: Vec<_> =
+            block.receipts.iter().filter_map(|r| event(block, r, finality)).collect();
         self.events.extend(events);
     }
 
@@ -248,10 +250,8 @@ impl State {
         for receipt in block.receipts.iter().rev() {
             let id = TransactionId(receipt.transaction);
             self.included.remove(&id);
-            let Operation::Anchor(digest) = receipt.operation;
-            if let Some(places) = self.anchors.get_mut(&digest) {
-                places.pop();
-            }
+            let places = receipt.operation.anchor().and_then(|d| self.anchors.get_mut(&d));
+            places.map(Vec::pop);
             let newest = self.newest_before(&receipt.account);
             if let Some(account) = self.accounts.get_mut(&receipt.account) {
                 account.next_nonce = receipt.nonce;
@@ -273,15 +273,15 @@ impl State {
     }
 }
 
-fn event(block: &Block, receipt: &Receipt, finality: Finality) -> Event {
-    let Operation::Anchor(digest) = receipt.operation;
+fn event(block: &Block, receipt: &Receipt, finality: Finality) -> Option<Event> {
+    let digest = receipt.operation.anchor()?;
     let account = AccountId(receipt.account.to_vec());
-    Event {
+    Some(Event {
         kind: EventKind::Anchored { digest, account },
         transaction: TransactionId(receipt.transaction),
         block: BlockRef { number: block.header.number, hash: block.hash },
         finality,
-    }
+    })
 }
 
 /// The leaf hash of a header is the block's hash: the tree of final blocks is an RFC 6962 log of headers.

@@ -1,4 +1,4 @@
-//! What an account signs: an operation with its nonce and fee, for one ledger.
+//! What an account signs: a request with its nonce and fee, for one ledger.
 //!
 //! Guarantees: exactly one encoding; the signature covers the ledger's name, so that it means nothing elsewhere; the
 //! identifier is the hash that is signed. Does not: know balances; the chain does.
@@ -11,13 +11,13 @@ use sluicegate_ledger::{
 };
 use sluicegate_protocol::{Digest, SigningKey, VerifyingKey, sha256};
 
-/// Longest encoding of a transaction.
-pub const MAX_TRANSACTION: usize = 256;
+/// Longest encoding of a transaction: a request, and what is around it.
+pub const MAX_TRANSACTION: usize = Request::MAX_ENCODED + 256;
 
 const TAG: &[u8] = b"sluicegate/embedded-transaction/v1\0";
 
 /// A transaction before its signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The Ed25519 key of the account.
     pub account: [u8; 32],
@@ -26,14 +26,13 @@ pub struct Body {
     /// What it pays, in base units.
     pub fee: u64,
     /// What it does.
-    pub operation: Operation,
+    pub request: Request,
 }
 
 impl Body {
     /// The transaction of a request.
-    pub const fn new(account: [u8; 32], nonce: u64, fee: u64, request: &Request) -> Self {
-        let Request::Anchor(digest) = request;
-        Self { account, nonce, fee, operation: Operation::Anchor(*digest) }
+    pub fn new(account: [u8; 32], nonce: u64, fee: u64, request: &Request) -> Self {
+        Self { account, nonce, fee, request: request.clone() }
     }
 
     /// Reads the one encoding.
@@ -91,23 +90,27 @@ impl Transaction {
     }
 
     /// What the ledger says about it once it is in a block.
-    pub const fn receipt(&self, id: Digest) -> Receipt {
-        let Body { account, nonce, fee, operation } = self.body;
-        Receipt { transaction: id, account, nonce, fee, operation }
+    pub fn receipt(&self, id: Digest) -> Receipt {
+        let Body { account, nonce, fee, request } = &self.body;
+        let operation = match request {
+            Request::Anchor(digest) => Operation::Anchor(*digest),
+            request => Operation::Channel { kind: request.kind(), key: request.key() },
+        };
+        Receipt { transaction: id, account: *account, nonce: *nonce, fee: *fee, operation }
     }
 }
 
 impl Body {
     fn put<W: Write>(&self, e: &mut Encoder<W>) -> Result<(), encode::Error<W::Error>> {
         e.u8(1)?.bytes(&self.account)?.u64(self.nonce)?.u64(self.fee)?;
-        self.operation.encode(e, &mut ())
+        self.request.encode(e, &mut ())
     }
 
     fn take(d: &mut Decoder<'_>) -> Result<Self, decode::Error> {
         cbor::tag(d, 1)?;
         let account = cbor::fixed(d)?;
         let (nonce, fee) = (d.u64()?, d.u64()?);
-        Ok(Self { account, nonce, fee, operation: Operation::decode(d, &mut ())? })
+        Ok(Self { account, nonce, fee, request: d.decode()? })
     }
 }
 

@@ -110,7 +110,7 @@ fn check(trouble: impl Fn(&World, u32)) {
     let events = runtime.block_on(backend.events(&Cursor::default())).unwrap().events;
     for n in 0..6 {
         let finals = events.iter().filter(|event| {
-            let EventKind::Anchored { digest: anchored, .. } = &event.kind;
+            let EventKind::Anchored { digest: anchored, .. } = &event.kind else { return false };
             event.finality == Finality::Final && *anchored == digest(n)
         });
         assert_eq!(finals.count(), 1, "paid once");

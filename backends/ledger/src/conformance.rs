@@ -286,8 +286,7 @@ fn digest(text: &str) -> Digest {
 }
 
 fn is_of(kind: &EventKind, wanted: &Digest) -> bool {
-    let EventKind::Anchored { digest, .. } = kind;
-    digest == wanted
+    matches!(kind, EventKind::Anchored { digest, .. } if digest == wanted)
 }
 
 fn ask<H: Harness, T>(h: &H, reply: Reply<'_, T>) -> Result<T, String> {

@@ -81,11 +81,31 @@ impl<'b, C> Decode<'b, C> for BlockHeader {
     }
 }
 
-/// What a transaction did.
+/// What a transaction asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Kind 1: it put a digest on the ledger.
+    /// Kind 1: to put a digest on the ledger.
     Anchor(Digest),
+    /// Kinds 2 to 7, one for each request of channels; whether it had an effect is not said.
+    Channel {
+        /// [`crate::Request::kind`]
+        kind: u8,
+        /// [`crate::Request::key`]
+        key: Digest,
+    },
+}
+
+/// The kinds of [`Operation::Channel`].
+const CHANNEL_KINDS: core::ops::RangeInclusive<u8> = 2..=7;
+
+impl Operation {
+    /// The digest of an anchor.
+    pub const fn anchor(&self) -> Option<Digest> {
+        match self {
+            Self::Anchor(digest) => Some(*digest),
+            Self::Channel { .. } => None,
+        }
+    }
 }
 
 impl<C> Encode<C> for Operation {
@@ -94,8 +114,11 @@ impl<C> Encode<C> for Operation {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), encode::Error<W::Error>> {
-        let Self::Anchor(digest) = self;
-        e.array(2)?.u8(1)?.bytes(digest.as_bytes())?;
+        let (kind, hash) = match self {
+            Self::Anchor(digest) => (1, digest),
+            Self::Channel { kind, key } => (*kind, key),
+        };
+        e.array(2)?.u8(kind)?.bytes(hash.as_bytes())?;
         Ok(())
     }
 }
@@ -103,8 +126,13 @@ impl<C> Encode<C> for Operation {
 impl<'b, C> Decode<'b, C> for Operation {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
         cbor::array(d, 2)?;
-        cbor::tag(d, 1)?;
-        cbor::digest(d).map(Self::Anchor)
+        match d.u8()? {
+            1 => cbor::digest(d).map(Self::Anchor),
+            kind if CHANNEL_KINDS.contains(&kind) => {
+                Ok(Self::Channel { kind, key: cbor::digest(d)? })
+            }
+            _ => Err(decode::Error::message("unknown operation")),
+        }
     }
 }
 
@@ -294,7 +322,8 @@ impl AnchorEvidence {
         let leaf = merkle::leaf_hash(&self.receipt);
         let (index, size) = (self.index, header.transactions);
         merkle::verify_inclusion(&leaf, index, size, &self.path, &header.root)?;
-        let Operation::Anchor(digest) = receipt.operation;
+        let digest = receipt.operation.anchor();
+        let digest = digest.ok_or(Error::Mismatch("the receipt is of no anchor"))?;
         let Receipt { transaction, account, .. } = receipt;
         Ok(AnchorFacts { digest, block, transaction, account })
     }

@@ -9,13 +9,15 @@
 //! made durable, [`Ledger::submit`], [`Ledger::status`] until [`Status::Final`].
 //! Rules that every backend keeps: [`crate::conformance`]. Design: §4.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{fmt, future::Future, pin::Pin};
 
-use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode, encode::Write};
-use sluicegate_protocol::Digest;
+use sluicegate_protocol::{
+    Digest,
+    channel::{Address, ChannelId},
+};
 
-use crate::{AnchorEvidence, BlockEvidence, Error, cbor};
+use crate::{AnchorEvidence, BlockEvidence, Error, Movement, Request, SignedState};
 
 /// What an asynchronous method of the port gives: a boxed future, so that a backend is chosen at run time.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -43,6 +45,10 @@ pub trait Ledger: Send + Sync {
 
     /// What became of a transaction.
     fn status<'a>(&'a self, transaction: &'a TransactionId) -> Reply<'a, Status>;
+
+    /// Where the ledger shows that this was done already, by whomever: the newest transaction it took. A deposit is done
+    /// when at least its amount lies there for the participant.
+    fn landed<'a>(&'a self, request: &'a Request) -> Reply<'a, Option<Landed>>;
 
     /// Events after a cursor; the empty cursor is the beginning. Nothing is skipped: what an event announced is either
     /// confirmed by a [`Finality::Final`] one or taken back by a [`Finality::Retracted`] one.
@@ -164,13 +170,6 @@ pub struct Account {
     pub time_ms: u64,
 }
 
-/// What the gateway wants from the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// Put a digest on the ledger.
-    Anchor(Digest),
-}
-
 /// Which fee to build with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fee {
@@ -232,6 +231,17 @@ pub enum Status {
     Unknown,
 }
 
+/// Where something was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// By which transaction.
+    pub transaction: TransactionId,
+    /// In which block.
+    pub block: BlockRef,
+    /// Whether the block is final.
+    pub is_final: bool,
+}
+
 /// An anchor on the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnchorRecord {
@@ -270,6 +280,42 @@ pub enum EventKind {
         /// Who paid.
         account: AccountId,
     },
+    /// The outcome of a channel is fixed: of a ledger channel it can be withdrawn.
+    Concluded {
+        /// The channel.
+        channel: ChannelId,
+        /// Version of the state that it is fixed by.
+        version: u64,
+    },
+    /// Money came into a channel.
+    Deposited(Box<Movement>),
+    /// An app was carried on.
+    Progressed {
+        /// The channel.
+        channel: ChannelId,
+        /// Version of the state now.
+        version: u64,
+        /// When this phase ends, in ledger seconds.
+        timeout: u64,
+    },
+    /// A state was registered: a dispute begins, or is answered.
+    Registered {
+        /// The channel.
+        channel: ChannelId,
+        /// Version of the state.
+        version: u64,
+        /// Until when a newer state is taken, in ledger seconds.
+        timeout: u64,
+        /// The state itself, where the ledger can give it.
+        signed: Option<Arc<SignedState>>,
+    },
+    /// Money was paid out of a channel.
+    Withdrawn {
+        /// How much of whose part.
+        paid: Box<Movement>,
+        /// To whom.
+        receiver: Address,
+    },
 }
 
 /// How far an event can be relied on.
@@ -294,32 +340,4 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// The cursor behind them, to be kept together with what they caused.
     pub next: Cursor,
-}
-
-impl Request {
-    /// What makes two requests the same.
-    pub const fn key(&self) -> Digest {
-        let Self::Anchor(digest) = self;
-        *digest
-    }
-}
-
-impl<C> Encode<C> for Request {
-    fn encode<W: Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        let Self::Anchor(digest) = self;
-        e.array(2)?.u8(1)?.bytes(digest.as_bytes())?;
-        Ok(())
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Request {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        cbor::array(d, 2)?;
-        cbor::tag(d, 1)?;
-        cbor::digest(d).map(Self::Anchor)
-    }
 }

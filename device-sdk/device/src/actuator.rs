@@ -37,7 +37,7 @@ impl Command {
             let value = request.query(key).map(str::parse);
             value.transpose().map_err(|_| Code::BAD_REQUEST)
         };
-        let value = Bytes::new(request.payload).ok_or(Code::TOO_LARGE)?;
+        let value = Bytes::new(request.payload).ok_or(Code::REQUEST_ENTITY_TOO_LARGE)?;
         Ok(Self { id: number("id")?, until: number("until")?, value })
     }
 }

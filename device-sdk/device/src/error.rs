@@ -1,14 +1,11 @@
 //! The one error type of this crate.
 //!
-//! [`Error::Coap`] and [`Error::Mqtt`] blame the peer, the others the caller.
+//! [`Error::Mqtt`] blames the peer, the others the caller.
 
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A datagram that is no CoAP message (RFC 7252 §3).
-    #[error("CoAP message is malformed: {0}")]
-    Coap(&'static str),
     /// A topic or payload that is not of the form that the gateway publishes.
     #[error("MQTT message is malformed: {0}")]
     Mqtt(&'static str),

@@ -248,7 +248,7 @@ impl<const SLOTS: usize, const SIZE: usize> Reporter<SLOTS, SIZE> {
     /// What the gateway asks for, if it does.
     fn pause_after(&mut self, response: &Response<'_>) -> Duration {
         match response.code {
-            Code::TOO_MANY_REQUESTS | Code::UNAVAILABLE => response.max_age(),
+            Code::TOO_MANY_REQUESTS | Code::SERVICE_UNAVAILABLE => response.max_age(),
             _ => self.next_pause(),
         }
     }
@@ -265,6 +265,11 @@ impl<const SLOTS: usize, const SIZE: usize> Reporter<SLOTS, SIZE> {
 /// 4.01 and 4.03 say it of the device, which may be enrolled later; 4.08 of the transfer; 4.29 and
 /// 5.xx of the moment.
 fn is_final(code: Code) -> bool {
-    let others = [Code::UNAUTHORIZED, Code::FORBIDDEN, Code::INCOMPLETE, Code::TOO_MANY_REQUESTS];
+    let others = [
+        Code::UNAUTHORIZED,
+        Code::FORBIDDEN,
+        Code::REQUEST_ENTITY_INCOMPLETE,
+        Code::TOO_MANY_REQUESTS,
+    ];
     code.class() == 4 && !others.contains(&code)
 }

@@ -91,6 +91,6 @@ fn over_coap_a_command_in_a_new_message_acts_once_too() {
     assert_eq!(put(3, &["until=999", "id=8"], b"on").0, Code::PRECONDITION_FAILED);
     assert_eq!(put(4, &["id=x"], b"on").0, Code::BAD_REQUEST);
     assert_eq!(put(5, &["id=18446744073709551616"], b"on").0, Code::BAD_REQUEST);
-    assert_eq!(put(6, &["id=9"], &[b'x'; 65]).0, Code::TOO_LARGE);
+    assert_eq!(put(6, &["id=9"], &[b'x'; 65]).0, Code::REQUEST_ENTITY_TOO_LARGE);
     assert_eq!(put(7, &["id=9"], b"off"), (Code::CHANGED, b"off".to_vec(), 2));
 }

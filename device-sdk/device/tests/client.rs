@@ -1,6 +1,6 @@
 //! Requests: repetition, separate responses, blocks both ways, Echo.
 
-use sluicegate_device::coap::{Failure, Request, number};
+use sluicegate_device::coap::{Failure, Request, option};
 
 use super::*;
 
@@ -124,20 +124,20 @@ fn a_ping_is_answered_by_a_reset() {
 /// A gateway that takes an upload; gives what it has taken after each message.
 fn take_upload(request: &[u8], body: &mut Vec<u8>, exponent: u32) -> Vec<u8> {
     let message = Message::parse(request).unwrap();
-    let Some(value) = message.uint(number::BLOCK1) else {
+    let Some(value) = message.uint(option::BLOCK1) else {
         body.extend(message.payload);
         return Answer::to(request, Code::CHANGED).payload(b"42").bytes();
     };
     let (size, more) = (16 << (value & 7), value & 8 != 0);
     let offset = usize::try_from(value >> 4).unwrap() * size;
     assert!(message.payload.len() == size || !more);
-    assert_eq!(option(request, number::SIZE1).is_some(), offset == 0);
+    assert_eq!(option(request, option::SIZE1).is_some(), offset == 0);
     body.truncate(offset);
     assert_eq!(body.len(), offset, "a gap");
     body.extend(message.payload);
     let answer = Answer::to(request, if more { CONTINUE } else { Code::CHANGED });
     let echoed = block(value >> 4, more, exponent.min(value & 7));
-    let answer = answer.uint(number::BLOCK1, echoed);
+    let answer = answer.uint(option::BLOCK1, echoed);
     if more { answer.bytes() } else { answer.payload(b"42").bytes() }
 }
 
@@ -172,8 +172,8 @@ fn an_upload_goes_in_blocks_of_the_smaller_size() {
 fn a_small_body_goes_in_one_message() {
     let mut endpoint = asking(&upload(5));
     let request = sent(&mut endpoint, seconds(0), &mut Bare(b"12345"));
-    assert_eq!(option(&request, number::BLOCK1), None);
-    assert_eq!(option(&request, number::CONTENT_FORMAT), Some(112));
+    assert_eq!(option(&request, option::BLOCK1), None);
+    assert_eq!(option(&request, option::CONTENT_FORMAT), Some(112));
     assert_eq!(Message::parse(&request).unwrap().payload, b"12345");
 }
 
@@ -181,22 +181,26 @@ fn a_small_body_goes_in_one_message() {
 fn an_upload_begins_again_after_a_gap_and_smaller_after_4_13() {
     let mut endpoint = asking(&upload(TEXT.len()));
     let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-    let smaller = Answer::to(&request, Code::TOO_LARGE).uint(number::BLOCK1, block(0, false, 5));
+    let smaller = Answer::to(&request, Code::REQUEST_ENTITY_TOO_LARGE)
+        .uint(option::BLOCK1, block(0, false, 5));
     assert_eq!(endpoint.handle(seconds(0), &smaller.bytes(), &mut Bare(TEXT)), None);
     let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-    assert_eq!(option(&request, number::BLOCK1), Some(block(0, true, 5)));
-    let go_on = Answer::to(&request, CONTINUE).uint(number::BLOCK1, block(0, true, 5)).bytes();
+    assert_eq!(option(&request, option::BLOCK1), Some(block(0, true, 5)));
+    let go_on = Answer::to(&request, CONTINUE).uint(option::BLOCK1, block(0, true, 5)).bytes();
     assert_eq!(endpoint.handle(seconds(0), &go_on, &mut Bare(TEXT)), None);
     // Not for ever.
     for number in [1, 0, 0, 0] {
         let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-        assert_eq!(option(&request, number::BLOCK1), Some(block(number, true, 5)));
-        let gap = Answer::to(&request, Code::INCOMPLETE).bytes();
+        assert_eq!(option(&request, option::BLOCK1), Some(block(number, true, 5)));
+        let gap = Answer::to(&request, Code::REQUEST_ENTITY_INCOMPLETE).bytes();
         assert_eq!(endpoint.handle(seconds(0), &gap, &mut Bare(TEXT)), None);
     }
     let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-    let gap = Answer::to(&request, Code::INCOMPLETE).bytes();
-    assert_eq!(response(endpoint.handle(seconds(0), &gap, &mut Bare(TEXT))).0, Code::INCOMPLETE);
+    let gap = Answer::to(&request, Code::REQUEST_ENTITY_INCOMPLETE).bytes();
+    assert_eq!(
+        response(endpoint.handle(seconds(0), &gap, &mut Bare(TEXT))).0,
+        Code::REQUEST_ENTITY_INCOMPLETE
+    );
 }
 
 #[test]
@@ -204,7 +208,7 @@ fn an_answer_to_another_block_ends_the_upload() {
     for value in [block(1, true, 6), block(0, true, 6) | 1 << 24] {
         let mut endpoint = asking(&upload(TEXT.len()));
         let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-        let answer = Answer::to(&request, CONTINUE).uint(number::BLOCK1, value).bytes();
+        let answer = Answer::to(&request, CONTINUE).uint(option::BLOCK1, value).bytes();
         let event = endpoint.handle(seconds(0), &answer, &mut Bare(TEXT));
         assert_eq!(event, Some(Event::Failed(Failure::Block)));
     }
@@ -232,14 +236,14 @@ fn a_download_comes_in_blocks() {
     let mut numbers = Vec::new();
     while endpoint.is_busy() {
         let request = sent(&mut endpoint, seconds(0), &mut Bare(b""));
-        let asked = option(&request, number::BLOCK2).unwrap();
+        let asked = option(&request, option::BLOCK2).unwrap();
         numbers.push(asked);
         let (offset, size) = (usize::try_from(asked >> 4).unwrap() * 256, 256);
         assert!(asked & 7 == 4 || asked == 5);
         let piece = &TEXT[offset..TEXT.len().min(offset + size)];
         let more = offset + size < TEXT.len();
-        let answer = Answer::to(&request, Code::CONTENT).option(number::ETAG, b"e");
-        let answer = answer.uint(number::BLOCK2, block(asked >> 4, more, 4)).payload(piece).bytes();
+        let answer = Answer::to(&request, Code::CONTENT).option(option::ETAG, b"e");
+        let answer = answer.uint(option::BLOCK2, block(asked >> 4, more, 4)).payload(piece).bytes();
         let event = endpoint.handle(seconds(0), &answer, &mut Bare(b""));
         let Some(Event::Response(response)) = event else { panic!("{event:?}") };
         assert_eq!((response.offset, response.more), (offset, more));
@@ -254,8 +258,8 @@ fn a_download_that_changes_or_has_a_gap_fails() {
     let full = [b'x'; 256];
     let first = |endpoint: &mut Endpoint| {
         let request = sent(endpoint, seconds(0), &mut Bare(b""));
-        let answer = Answer::to(&request, Code::CONTENT).option(number::ETAG, b"1");
-        let answer = answer.uint(number::BLOCK2, block(0, true, 4)).payload(&full).bytes();
+        let answer = Answer::to(&request, Code::CONTENT).option(option::ETAG, b"1");
+        let answer = answer.uint(option::BLOCK2, block(0, true, 4)).payload(&full).bytes();
         assert!(endpoint.handle(seconds(0), &answer, &mut Bare(b"")).is_some());
         sent(endpoint, seconds(0), &mut Bare(b""))
     };
@@ -268,8 +272,8 @@ fn a_download_that_changes_or_has_a_gap_fails() {
     ] {
         let mut endpoint = asking(&Request::get("x"));
         let request = first(&mut endpoint);
-        let answer = Answer::to(&request, Code::CONTENT).option(number::ETAG, etag);
-        let answer = answer.uint(number::BLOCK2, value).payload(payload).bytes();
+        let answer = Answer::to(&request, Code::CONTENT).option(option::ETAG, etag);
+        let answer = answer.uint(option::BLOCK2, value).payload(payload).bytes();
         let event = endpoint.handle(seconds(0), &answer, &mut Bare(b""));
         assert_eq!(event, Some(Event::Failed(failure)), "{value:x}");
     }
@@ -285,16 +289,16 @@ fn a_challenge_is_answered_with_its_echo_a_few_times() {
     let mut endpoint = asking(&upload(5));
     let mut request = sent(&mut endpoint, seconds(0), &mut Bare(b"12345"));
     for challenge in [b"one", b"two", b"tri", b"for"] {
-        let answer = Answer::to(&request, Code::UNAUTHORIZED).option(number::ECHO, challenge);
+        let answer = Answer::to(&request, Code::UNAUTHORIZED).option(option::ECHO, challenge);
         assert_eq!(endpoint.handle(seconds(0), &answer.bytes(), &mut Bare(b"12345")), None);
         let again = sent(&mut endpoint, seconds(0), &mut Bare(b"12345"));
         let message = Message::parse(&again).unwrap();
-        assert_eq!(message.option(number::ECHO), Some(&challenge[..]));
+        assert_eq!(message.option(option::ECHO), Some(&challenge[..]));
         assert_eq!(message.payload, b"12345");
         assert_ne!(message.id, Message::parse(&request).unwrap().id);
         request = again;
     }
-    let answer = Answer::to(&request, Code::UNAUTHORIZED).option(number::ECHO, b"5").bytes();
+    let answer = Answer::to(&request, Code::UNAUTHORIZED).option(option::ECHO, b"5").bytes();
     let event = endpoint.handle(seconds(0), &answer, &mut Bare(b""));
     assert_eq!(response(event).0, Code::UNAUTHORIZED);
 }
@@ -308,7 +312,7 @@ fn the_longest_request_fits() {
     let post = Request::post(&path, 65_535, TEXT.len());
     endpoint.request(&Request { query: &query, accept, ..post }).unwrap();
     let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
-    let challenge = Answer::to(&request, Code::UNAUTHORIZED).option(number::ECHO, &[1; 40]);
+    let challenge = Answer::to(&request, Code::UNAUTHORIZED).option(option::ECHO, &[1; 40]);
     assert_eq!(endpoint.handle(seconds(0), &challenge.bytes(), &mut Bare(TEXT)), None);
     let request = sent(&mut endpoint, seconds(0), &mut Bare(TEXT));
     assert_eq!(Message::parse(&request).unwrap().payload.len(), 1024);

@@ -1,7 +1,7 @@
-//! Messages: the bytes of RFC 7252 Appendix A, what is refused, round trips.
+//! Messages: the bytes of RFC 7252 Appendix A, what is not written, round trips.
 
 use proptest::{collection, prelude::*};
-use sluicegate_device::coap::{Code, Kind, Message, Token, Writer, number};
+use sluicegate_device::coap::{Code, Kind, Message, Token, Writer, option};
 
 use super::*;
 
@@ -11,8 +11,8 @@ fn the_examples_of_the_rfc() {
     let get = b"\x40\x01\x7d\x34\xbbtemperature";
     let message = Message::parse(get).unwrap();
     assert_eq!((message.kind, message.code, message.id), (Kind::Con, Code::GET, 0x7d34));
-    assert_eq!(message.option(number::URI_PATH), Some(&b"temperature"[..]));
-    assert!(message.token.as_slice().is_empty() && message.payload.is_empty());
+    assert_eq!(message.option(option::URI_PATH), Some(&b"temperature"[..]));
+    assert!(message.token.as_bytes().is_empty() && message.payload.is_empty());
     let content = b"\x60\x45\x7d\x34\xff22.3 C";
     let message = Message::parse(content).unwrap();
     assert_eq!(
@@ -20,46 +20,12 @@ fn the_examples_of_the_rfc() {
         (Kind::Ack, Code::CONTENT, &b"22.3 C"[..])
     );
     let get = b"\x41\x01\x7d\x35\x20\xbbtemperature";
-    assert_eq!(Message::parse(get).unwrap().token.as_slice(), b"\x20");
+    assert_eq!(Message::parse(get).unwrap().token.as_bytes(), b"\x20");
     let mut buffer = [0; 32];
     let token = Token::new(b"\x20").unwrap();
     let mut writer = Writer::new(&mut buffer, Kind::Con, Code::GET, 0x7d35, token);
-    let length = writer.option(number::URI_PATH, b"temperature").finish().unwrap();
+    let length = writer.option(option::URI_PATH, b"temperature").finish().unwrap();
     assert_eq!(&buffer[..length], get);
-}
-
-#[test]
-fn format_errors_are_refused() {
-    let refused: [&[u8]; 22] = [
-        b"",
-        b"\x40\x01\x00",
-        b"\x00\x01\x00\x00",
-        b"\x80\x01\x00\x00",
-        b"\xc0\x01\x00\x00",
-        b"\x41\x01\x00\x00",
-        b"\x49\x01\x00\x00123456789",
-        b"\x4f\x01\x00\x00123456789012345",
-        b"\x40\x00\x00\x00\x00",
-        b"\x41\x00\x00\x00\x00",
-        b"\x40\x00\x00\x00\xff\x00",
-        b"\x40\x20\x00\x00",
-        b"\x40\x60\x00\x00",
-        b"\x40\xc0\x00\x00",
-        b"\x40\xe0\x00\x00",
-        b"\x40\x01\x00\x00\xff",
-        b"\x40\x01\x00\x00\xf0",
-        b"\x40\x01\x00\x00\x0f",
-        b"\x40\x01\x00\x00\x01",
-        b"\x40\x01\x00\x00\xd0",
-        b"\x40\x01\x00\x00\xe0\x00",
-        b"\x40\x01\x00\x00\xe0\xff\xff",
-    ];
-    for bytes in refused {
-        assert!(Message::parse(bytes).is_err(), "{bytes:02x?}");
-    }
-    // Option 65535, and one more.
-    assert!(Message::parse(b"\x40\x01\x00\x00\xe0\xfe\xf2").is_ok());
-    assert!(Message::parse(b"\x40\x01\x00\x00\xe0\xfe\xf2\x10").is_err());
 }
 
 #[test]
@@ -86,7 +52,7 @@ proptest! {
         (answer.options, answer.payload) = (options.clone(), payload.clone());
         let bytes = answer.bytes();
         let message = Message::parse(&bytes).unwrap();
-        prop_assert_eq!((message.id, message.token.as_slice()), (id, &token[..]));
+        prop_assert_eq!((message.id, message.token.as_bytes()), (id, &token[..]));
         let read: Vec<_> = message.options().map(|(n, value)| (n, value.to_vec())).collect();
         prop_assert_eq!(read, options);
         prop_assert_eq!(message.payload, payload);

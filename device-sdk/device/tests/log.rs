@@ -2,7 +2,7 @@
 
 use proptest::{collection, prelude::*};
 use sluicegate_device::{
-    Config, Device, Error, Event, Output, Report, coap::number, senml::Format,
+    Config, Device, Error, Event, Output, Report, coap::option, senml::Format,
 };
 
 use super::*;
@@ -38,25 +38,25 @@ impl Gateway {
     }
 
     fn answer(&mut self, datagram: &[u8], message: &Message<'_>) -> Answer {
-        if message.option(number::URI_PATH) == Some(b"rd") {
+        if message.option(option::URI_PATH) == Some(b"rd") {
             self.registrations += 1;
             let created = Answer::to(datagram, Code::CREATED);
-            return created.option(number::LOCATION_PATH, b"rd");
+            return created.option(option::LOCATION_PATH, b"rd");
         }
-        if let Some(block) = message.uint(number::BLOCK1) {
+        if let Some(block) = message.uint(option::BLOCK1) {
             let offset = usize::try_from(block >> 4).unwrap() * (16 << (block & 7));
             if offset > self.upload.len() {
-                return Answer::to(datagram, Code::INCOMPLETE);
+                return Answer::to(datagram, Code::REQUEST_ENTITY_INCOMPLETE);
             }
             self.upload.truncate(offset);
             self.upload.extend(message.payload);
             if block & 8 != 0 {
-                return Answer::to(datagram, Code::CONTINUE).uint(number::BLOCK1, block);
+                return Answer::to(datagram, Code::CONTINUE).uint(option::BLOCK1, block);
             }
         } else {
             self.upload = message.payload.to_vec();
         }
-        let query = message.option(number::URI_QUERY).unwrap();
+        let query = message.option(option::URI_QUERY).unwrap();
         let seq: u64 = std::str::from_utf8(query).unwrap()[4..].parse().unwrap();
         let pack = std::mem::take(&mut self.upload);
         let index = self.log.iter().position(|(known, _)| *known == seq).unwrap_or_else(|| {
@@ -183,7 +183,7 @@ fn answered(code: Code, max_age: Option<u32>) -> (String, Option<Duration>, usiz
     let Some(Output::Send(datagram)) = meter.poll(seconds(5), &mut Bare(b"")) else { panic!() };
     let mut answer = Answer::to(datagram, code);
     if let Some(max_age) = max_age {
-        answer = answer.uint(number::MAX_AGE, max_age);
+        answer = answer.uint(option::MAX_AGE, max_age);
     }
     let answer = answer.payload(b"why").bytes();
     let event = meter.handle(seconds(5), &answer, &mut Bare(b""));
@@ -192,7 +192,9 @@ fn answered(code: Code, max_age: Option<u32>) -> (String, Option<Duration>, usiz
 
 #[test]
 fn a_wrong_reading_leaves_the_queue_with_a_report() {
-    for code in [Code::BAD_REQUEST, Code::TOO_LARGE, Code::BAD_OPTION, Code(4 << 5 | 15)] {
+    for code in
+        [Code::BAD_REQUEST, Code::REQUEST_ENTITY_TOO_LARGE, Code::BAD_OPTION, Code(4 << 5 | 15)]
+    {
         let (event, deadline, left) = answered(code, None);
         let why = format!("code: {code}, diagnostic: {:?}", b"why");
         assert!(event.contains("Refused { seq: 10") && event.contains(&why), "{event}");
@@ -204,8 +206,8 @@ fn a_wrong_reading_leaves_the_queue_with_a_report() {
 fn a_gateway_that_asks_for_a_pause_gets_it() {
     for (code, max_age, pause) in [
         (Code::TOO_MANY_REQUESTS, Some(17), 17),
-        (Code::UNAVAILABLE, Some(3), 3),
-        (Code::UNAVAILABLE, None, 60),
+        (Code::SERVICE_UNAVAILABLE, Some(3), 3),
+        (Code::SERVICE_UNAVAILABLE, None, 60),
         (Code::UNAUTHORIZED, None, 1),
         (Code::FORBIDDEN, None, 1),
         (Code(5 << 5), None, 1),

@@ -98,7 +98,7 @@ fn a_reading_waits_for_its_acknowledgement() {
     // The broker delivers at least once.
     assert_eq!(reporter.handle_ack(now(5), &first), None);
     assert_eq!(reporter.due(now(5)).unwrap().seq, 8);
-    let (code, pause) = (Code::UNAVAILABLE, now(1));
+    let (code, pause) = (Code::SERVICE_UNAVAILABLE, now(1));
     let later = reporter.handle_ack(now(5), &ack(r#"{"seq":8,"error":"5.03"}"#));
     assert_eq!(later, Some(Report::Delayed { seq: 8, code, pause }));
     assert_eq!((reporter.due(now(5)), reporter.len()), (None, 2));

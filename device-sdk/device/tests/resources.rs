@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sluicegate_device::coap::{LinkFormat, Observable, Registration, content_format, number};
+use sluicegate_device::coap::{LinkFormat, Observable, Registration, content_format, option};
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn valve() -> (Endpoint, Valve) {
 
 fn ask(code: Code, id: u16, token: &[u8], path: &[&str]) -> Answer {
     let ask = Answer::new(Kind::Con, code, id, Token::new(token).unwrap());
-    path.iter().fold(ask, |ask, segment| ask.option(number::URI_PATH, segment.as_bytes()))
+    path.iter().fold(ask, |ask, segment| ask.option(option::URI_PATH, segment.as_bytes()))
 }
 
 /// Sends a request to the device; its one answer.
@@ -67,12 +67,12 @@ fn code_and_payload(datagram: &[u8]) -> (Code, &[u8]) {
 #[test]
 fn a_repeated_command_has_one_effect_and_one_answer() {
     let (mut endpoint, mut valve) = valve();
-    let put = ask(Code::PUT, 7, b"t", &["valve"]).option(number::URI_QUERY, b"id=5");
+    let put = ask(Code::PUT, 7, b"t", &["valve"]).option(option::URI_QUERY, b"id=5");
     let put = put.payload(b"open");
     let answer = exchange(&mut endpoint, &mut valve, 0, &put);
     assert_eq!(code_and_payload(&answer), (Code::CHANGED, &b"1 Some(\"5\")"[..]));
     let message = Message::parse(&answer).unwrap();
-    assert_eq!((message.kind, message.id, message.token.as_slice()), (Kind::Ack, 7, &b"t"[..]));
+    assert_eq!((message.kind, message.id, message.token.as_bytes()), (Kind::Ack, 7, &b"t"[..]));
     for now in [2, 6, 246] {
         assert_eq!(exchange(&mut endpoint, &mut valve, now, &put), answer);
     }
@@ -103,13 +103,17 @@ fn what_is_not_understood_is_answered() {
         (3, ask(Code::DELETE, 3, b"", &["valve"]), Code::METHOD_NOT_ALLOWED),
         (4, ask(Code::POST, 4, b"", &[".well-known", "core"]), Code::METHOD_NOT_ALLOWED),
         (5, ask(Code::GET, 5, b"", &["valve"]).option(2049, b""), Code::BAD_OPTION),
-        (6, ask(Code::GET, 6, b"", &["valve"]).uint(number::ACCEPT, 50), Code::NOT_ACCEPTABLE),
-        (7, ask(Code::GET, 7, b"", &["valve"]).uint(number::ACCEPT, 0), Code::CONTENT),
-        (8, ask(Code::PUT, 8, b"", &["valve"]).uint(number::BLOCK1, 8), Code::TOO_LARGE),
-        (9, ask(Code::GET, 9, b"", &["a", "log"]).uint(number::BLOCK2, 7), Code::BAD_OPTION),
+        (6, ask(Code::GET, 6, b"", &["valve"]).uint(option::ACCEPT, 50), Code::NOT_ACCEPTABLE),
+        (7, ask(Code::GET, 7, b"", &["valve"]).uint(option::ACCEPT, 0), Code::CONTENT),
+        (
+            8,
+            ask(Code::PUT, 8, b"", &["valve"]).uint(option::BLOCK1, 8),
+            Code::REQUEST_ENTITY_TOO_LARGE,
+        ),
+        (9, ask(Code::GET, 9, b"", &["a", "log"]).uint(option::BLOCK2, 7), Code::BAD_OPTION),
         (
             10,
-            ask(Code::GET, 10, b"", &["a", "log"]).uint(number::BLOCK2, 64 << 4),
+            ask(Code::GET, 10, b"", &["a", "log"]).uint(option::BLOCK2, 64 << 4),
             Code::BAD_OPTION,
         ),
         (11, ask(Code::GET, 11, b"", &["valve"]).option(2048, b""), Code::CONTENT),
@@ -141,7 +145,7 @@ fn discovery_lists_the_resources() {
     let answer = exchange(&mut endpoint, &mut valve, 0, &core);
     let links = "</valve>;rt=\"valve\";obs,</a/log>;obs,</gone>";
     assert_eq!(code_and_payload(&answer), (Code::CONTENT, links.as_bytes()));
-    assert_eq!(option(&answer, number::CONTENT_FORMAT), Some(40));
+    assert_eq!(option(&answer, option::CONTENT_FORMAT), Some(40));
     let body = LinkFormat(valve.links());
     let mut bytes = vec![0; body.size() - 5];
     assert_eq!(body.read(5, &mut bytes), bytes.len());
@@ -155,11 +159,11 @@ fn a_long_representation_goes_out_in_blocks_with_one_etag() {
     for number in 0.. {
         let get = ask(Code::GET, 100 + number, b"", &["a", "log"]);
         let asked = u32::from(number) << 4 | 3;
-        let get = get.uint(number::BLOCK2, asked);
+        let get = get.uint(option::BLOCK2, asked);
         let answer = exchange(&mut endpoint, &mut valve, 0, &get);
         body.extend(code_and_payload(&answer).1);
-        etags.push(Message::parse(&answer).unwrap().option(number::ETAG).unwrap().to_vec());
-        let block = option(&answer, number::BLOCK2).unwrap();
+        etags.push(Message::parse(&answer).unwrap().option(option::ETAG).unwrap().to_vec());
+        let block = option(&answer, option::BLOCK2).unwrap();
         assert_eq!(block & !8, asked);
         if block & 8 == 0 {
             break;
@@ -170,12 +174,12 @@ fn a_long_representation_goes_out_in_blocks_with_one_etag() {
     assert!(etags.iter().all(|etag| *etag == etags[0]));
     // Without a wish the blocks have 256 bytes.
     let answer = exchange(&mut endpoint, &mut valve, 0, &ask(Code::GET, 1, b"", &["a", "log"]));
-    assert_eq!(option(&answer, number::BLOCK2), Some(8 | 4));
+    assert_eq!(option(&answer, option::BLOCK2), Some(8 | 4));
 }
 
 fn observe(token: &[u8], id: u16, resource: &[&str], value: u32) -> Answer {
-    let mut ask = ask(Code::GET, id, token, &[]).uint(number::OBSERVE, value);
-    ask.options.extend(resource.iter().map(|part| (number::URI_PATH, part.as_bytes().to_vec())));
+    let mut ask = ask(Code::GET, id, token, &[]).uint(option::OBSERVE, value);
+    ask.options.extend(resource.iter().map(|part| (option::URI_PATH, part.as_bytes().to_vec())));
     ask
 }
 
@@ -183,14 +187,14 @@ fn observe(token: &[u8], id: u16, resource: &[&str], value: u32) -> Answer {
 fn a_change_is_told_until_it_is_acknowledged() {
     let (mut endpoint, mut valve) = valve();
     let answer = exchange(&mut endpoint, &mut valve, 0, &observe(b"o", 1, &["valve"], 0));
-    let first = option(&answer, number::OBSERVE).unwrap();
+    let first = option(&answer, option::OBSERVE).unwrap();
     valve.state = "open".to_owned();
     endpoint.changed(0);
     let told = sent(&mut endpoint, seconds(1), &mut valve);
     let message = Message::parse(&told).unwrap();
-    assert_eq!((message.kind, message.token.as_slice()), (Kind::Con, &b"o"[..]));
+    assert_eq!((message.kind, message.token.as_bytes()), (Kind::Con, &b"o"[..]));
     assert_eq!((message.code, message.payload), (Code::CONTENT, &b"open"[..]));
-    assert!(message.uint(number::OBSERVE).unwrap() > first);
+    assert!(message.uint(option::OBSERVE).unwrap() > first);
     let again = endpoint.next_deadline().unwrap();
     assert_eq!(sent(&mut endpoint, again, &mut valve), told);
     // A newer state goes out instead, as a message of its own.
@@ -235,18 +239,18 @@ fn an_observation_is_a_token_and_ends_with_its_own() {
     let (mut endpoint, mut valve) = valve();
     for (id, token) in [(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")] {
         let answer = exchange(&mut endpoint, &mut valve, 0, &observe(token, id, &["a", "log"], 0));
-        assert!(option(&answer, number::OBSERVE).is_some());
+        assert!(option(&answer, option::OBSERVE).is_some());
     }
     // The fifth is only a GET.
     let answer = exchange(&mut endpoint, &mut valve, 0, &observe(b"e", 5, &["a", "log"], 0));
-    assert_eq!(option(&answer, number::OBSERVE), None);
+    assert_eq!(option(&answer, option::OBSERVE), None);
     assert_eq!(code_and_payload(&answer).0, Code::CONTENT);
     let answer = exchange(&mut endpoint, &mut valve, 0, &observe(b"b", 6, &["a", "log"], 1));
-    assert_eq!(option(&answer, number::OBSERVE), None);
+    assert_eq!(option(&answer, option::OBSERVE), None);
     endpoint.changed(1);
     let (told, _) = drain(&mut endpoint, seconds(1), &mut valve);
     let tokens = told.iter().map(|told| Message::parse(told).unwrap());
-    let tokens: Vec<_> = tokens.map(|m| (m.kind, m.token.as_slice().to_vec())).collect();
+    let tokens: Vec<_> = tokens.map(|m| (m.kind, m.token.as_bytes().to_vec())).collect();
     assert_eq!(tokens, [b"a", b"c", b"d"].map(|token| (Kind::Non, token.to_vec())));
     // Once a day a confirmable one.
     endpoint.changed(1);
@@ -262,12 +266,12 @@ fn an_error_ends_the_observation() {
     endpoint.changed(0);
     let told = sent(&mut endpoint, seconds(1), &mut valve);
     assert_eq!(code_and_payload(&told).0, Code::NOT_FOUND);
-    assert_eq!(option(&told, number::OBSERVE), None);
+    assert_eq!(option(&told, option::OBSERVE), None);
     endpoint.changed(0);
     assert_eq!(endpoint.next_deadline(), None);
     // A resource that can't be observed answers as ever.
     let answer = exchange(&mut endpoint, &mut valve, 1, &observe(b"o", 2, &["gone"], 0));
-    assert_eq!(option(&answer, number::OBSERVE), None);
+    assert_eq!(option(&answer, option::OBSERVE), None);
 }
 
 #[test]
@@ -300,7 +304,7 @@ fn a_registration_is_refreshed_and_made_again() {
         registration.handle(seconds(now), &event)
     };
     let created = Answer::new(Kind::Ack, Code::CREATED, 0, Token::default());
-    let created = created.option(number::LOCATION_PATH, b"rd").option(number::LOCATION_PATH, b"4");
+    let created = created.option(option::LOCATION_PATH, b"rd").option(option::LOCATION_PATH, b"4");
     assert!(answered(&mut registration, 10, &created));
     assert_eq!(registration.due(), seconds(10 + 2700));
     let refresh = registration.request(valve.links());

@@ -41,6 +41,9 @@ pub enum Error {
     /// A signature line names this key, but the signature is wrong.
     #[error("the signature does not verify")]
     BadSignature,
+    /// A datagram that is no CoAP message (RFC 7252 §3).
+    #[error("CoAP message is malformed: {0}")]
+    Coap(&'static str),
     /// A number that is none, or that is not exact in 64 bits.
     #[error("{0}")]
     Decimal(&'static str),

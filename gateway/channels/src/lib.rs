@@ -4,10 +4,30 @@
 //! in; records and ordered effects out. Memory is bounded per peer and in total. Does not: perform effects; the daemon
 //! does, and makes every record durable before it performs what follows it.
 //!
+//! - [`step()`]: the table of `README.md`: what a checked input does to a channel
+//! - [`classify`]: which input a message, a command or an event is
+//! - [`key`]: what a device's key may sign, limits included
+//! - [`record`]: what is durable of a channel
+//! - [`watcher`]: which input a ledger event is
 //! - [`wire`]: go-perun's messages in both of its encodings
 #![forbid(unsafe_code)]
 
+pub mod classify;
+pub mod effect;
 mod error;
+pub mod input;
+pub mod key;
+mod opening;
+mod phase;
+pub mod record;
+mod step;
+pub mod watcher;
 pub mod wire;
 
+pub use effect::Effect;
 pub use error::Error;
+pub use input::Input;
+pub use opening::Opening;
+pub use phase::Phase;
+pub use record::Record;
+pub use step::{Channel, Step, step};

@@ -13,7 +13,6 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
-mod code;
 pub mod directory;
 mod endpoint;
 mod error;
@@ -21,18 +20,20 @@ mod fresh;
 mod hash;
 pub mod link;
 pub mod message;
+mod method;
 pub mod option;
 mod request;
 mod response;
 mod settings;
 
-pub use code::{Code, Method};
 pub use endpoint::{Endpoint, ExchangeId, ObservationId, Output, Peer, RequestId};
 pub use error::{Error, Failure};
+pub use method::Method;
 pub use option::Options;
 pub use request::Request;
 pub use response::Response;
 pub use settings::Settings;
+pub use sluicegate_protocol::coap::Code;
 
 /// Content-Format numbers that the gateway speaks (IANA CoAP Content-Formats).
 pub mod format {

@@ -5,52 +5,7 @@
 //! refuses unknown critical ones; an option that is too short, too long or repeated without leave
 //! counts as unknown. Does not: interpret values beyond their length and UTF-8.
 
-/// If-Match: opaque, repeatable.
-pub const IF_MATCH: u16 = 1;
-/// Uri-Host
-pub const URI_HOST: u16 = 3;
-/// ETag: opaque, repeatable in requests.
-pub const ETAG: u16 = 4;
-/// If-None-Match: empty.
-pub const IF_NONE_MATCH: u16 = 5;
-/// Observe (RFC 7641): 24 bits.
-pub const OBSERVE: u16 = 6;
-/// Uri-Port
-pub const URI_PORT: u16 = 7;
-/// Location-Path, repeatable.
-pub const LOCATION_PATH: u16 = 8;
-/// Uri-Path, repeatable.
-pub const URI_PATH: u16 = 11;
-/// Content-Format
-pub const CONTENT_FORMAT: u16 = 12;
-/// Max-Age: seconds.
-pub const MAX_AGE: u16 = 14;
-/// Uri-Query, repeatable.
-pub const URI_QUERY: u16 = 15;
-/// Hop-Limit (RFC 8768); only proxies use it.
-pub const HOP_LIMIT: u16 = 16;
-/// Accept
-pub const ACCEPT: u16 = 17;
-/// Location-Query, repeatable.
-pub const LOCATION_QUERY: u16 = 20;
-/// Block2 (RFC 7959): blocks of a response.
-pub const BLOCK2: u16 = 23;
-/// Block1 (RFC 7959): blocks of a request.
-pub const BLOCK1: u16 = 27;
-/// Size2 (RFC 7959): bytes of the whole response.
-pub const SIZE2: u16 = 28;
-/// Proxy-Uri
-pub const PROXY_URI: u16 = 35;
-/// Proxy-Scheme
-pub const PROXY_SCHEME: u16 = 39;
-/// Size1 (RFC 7959): bytes of the whole request.
-pub const SIZE1: u16 = 60;
-/// Echo (RFC 9175)
-pub const ECHO: u16 = 252;
-/// No-Response (RFC 7967)
-pub const NO_RESPONSE: u16 = 258;
-/// Request-Tag (RFC 9175), repeatable.
-pub const REQUEST_TAG: u16 = 292;
+pub use sluicegate_protocol::coap::option::*;
 
 /// Most options that a message may have; more are a format error.
 pub const MAX_OPTIONS: usize = 64;
@@ -76,11 +31,6 @@ const fn known(number: u16) -> Option<(usize, usize, bool, bool)> {
     })
 }
 
-/// Whether a receiver that doesn't know this option must refuse the message.
-pub const fn is_critical(number: u16) -> bool {
-    number & 1 == 1
-}
-
 /// Whether the option is part of what a response answers (RFC 7252 §5.4.2): Unsafe or not NoCacheKey.
 const fn is_cache_key(number: u16) -> bool {
     number & 0x1e != 0x1c
@@ -90,48 +40,6 @@ const fn is_cache_key(number: u16) -> bool {
 /// A critical option that can't be understood, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadOption(pub u16);
-
-/// Reads the header of the option at the start: delta, length, what follows the header.
-pub(crate) fn header(bytes: &[u8]) -> Option<(u16, usize, &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    let (delta, rest) = extended(first >> 4, rest)?;
-    let (length, rest) = extended(first & 15, rest)?;
-    Some((delta, usize::from(length), rest))
-}
-
-fn extended(nibble: u8, bytes: &[u8]) -> Option<(u16, &[u8])> {
-    match (nibble, bytes) {
-        (0..13, _) => Some((u16::from(nibble), bytes)),
-        (13, [a, rest @ ..]) => Some((u16::from(*a) + 13, rest)),
-        (14, [a, b, rest @ ..]) => Some((u16::from_be_bytes([*a, *b]).checked_add(269)?, rest)),
-        _ => None,
-    }
-}
-
-/// The options at the start of encoded bytes that were checked before.
-#[derive(Debug, Clone)]
-pub struct Iter<'a> {
-    rest: &'a [u8],
-    number: u16,
-}
-
-impl<'a> Iter<'a> {
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, number: 0 }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (delta, length, rest) = header(self.rest)?;
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.number = self.number.checked_add(delta)?;
-        self.rest = rest;
-        Some((self.number, value))
-    }
-}
 
 /// Options in ascending order, encoded as on the wire.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -205,27 +113,23 @@ impl Options {
         self.first(number).and_then(uint)
     }
 
-    /// Adds an option behind those with the same or a smaller number. A value longer than 65,804
-    /// bytes, which no option can hold, is cut there.
+    /// Adds an option behind those with the same or a smaller number. A value longer than 65,535
+    /// bytes is cut there.
     pub fn insert(&mut self, number: u16, value: &[u8]) {
-        let mut behind = Iter::new(&self.0);
-        let mut place = behind.clone();
-        while let Some((found, _)) = behind.next() {
-            if found > number {
-                break;
-            }
-            place = behind.clone();
+        let (mut before, mut place) = (0, self.iter());
+        let mut behind = place.clone();
+        while let Some((found, _)) = behind.next().filter(|(found, _)| *found <= number) {
+            (before, place) = (found, behind.clone());
         }
-        let tail = place.rest.to_vec();
-        let (kept, before) = (self.0.len() - tail.len(), place.number);
+        let kept = self.0.len() - place.as_bytes().len();
+        let mut tail = Vec::new();
+        if let Some((next, value)) = place.next() {
+            encode(&mut tail, next - number, value);
+            tail.extend_from_slice(place.as_bytes());
+        }
         self.0.truncate(kept);
         encode(&mut self.0, number - before, value);
-        let mut previous = number;
-        let rest = Iter { rest: &tail, number: before };
-        for (next, value) in rest {
-            encode(&mut self.0, next - previous, value);
-            previous = next;
-        }
+        self.0.append(&mut tail);
     }
 
     /// Adds an option with an unsigned integer, in as few bytes as possible.
@@ -282,41 +186,10 @@ fn is_understood(number: u16, value: &[u8], last: Option<u16>) -> bool {
     })
 }
 
-/// An unsigned integer of at most four bytes, leading zeros allowed (RFC 7252 §3.2).
-pub(crate) fn uint(value: &[u8]) -> Option<u32> {
-    (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
-}
-
-/// Without leading zero bytes.
-pub(crate) fn trimmed(bytes: &[u8]) -> &[u8] {
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    &bytes[zeros..]
-}
-
 /// Writes one option whose number is greater by `delta` than that of the last.
 pub(crate) fn encode(out: &mut Vec<u8>, delta: u16, value: &[u8]) {
     let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
     let value = &value[..usize::from(length)];
-    let ((high, high_bytes), (low, low_bytes)) = (nibble(delta), nibble(length));
-    out.push(high << 4 | low);
-    out.extend_from_slice(&high_bytes[2 - extension(high)..]);
-    out.extend_from_slice(&low_bytes[2 - extension(low)..]);
+    out.extend_from_slice(Header::new(delta, length).as_bytes());
     out.extend_from_slice(value);
-}
-
-/// The nibble of a delta or length, and its extension in the last bytes.
-const fn nibble(value: u16) -> (u8, [u8; 2]) {
-    match value {
-        0..13 => (value.to_be_bytes()[1], [0; 2]),
-        13..269 => (13, (value - 13).to_be_bytes()),
-        _ => (14, (value - 269).to_be_bytes()),
-    }
-}
-
-const fn extension(nibble: u8) -> usize {
-    match nibble {
-        13 => 1,
-        14 => 2,
-        _ => 0,
-    }
 }

@@ -3,7 +3,7 @@
 use sluicegate_coap::{
     Code, Endpoint, ExchangeId, ObservationId, Options, Output, Request, RequestId, Response,
     Settings,
-    message::{Kind, Message, Token, Writer},
+    message::{self, Kind, Token, Writer},
     option,
 };
 
@@ -22,14 +22,14 @@ pub(crate) struct Sent {
 
 impl Sent {
     fn new(to: u32, bytes: Vec<u8>) -> Self {
-        let message = Message::parse(&bytes).unwrap();
+        let message = message::parse(&bytes).unwrap();
         Self {
             to,
             kind: message.kind,
             code: message.code,
             id: message.id,
             token: message.token.as_bytes().to_vec(),
-            options: Options::accept(message.options).unwrap(),
+            options: Options::accept(message.options().as_bytes()).unwrap(),
             payload: message.payload.to_vec(),
             bytes,
         }

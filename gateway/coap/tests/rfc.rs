@@ -2,7 +2,7 @@
 
 use sluicegate_coap::{
     Code, Method, Request, Response,
-    message::{Kind, Message, empty},
+    message::{self, Kind, empty},
 };
 
 use crate::bench::{Bench, PEER, message};
@@ -83,7 +83,7 @@ fn the_message_format_has_one_reading() {
         let long = [7; 1034];
         let options = [(1, &b""[..]), (14, &[1]), (282, b"x"), (283, b"y"), (35000, &long)];
         let bytes = message(kind, Code::CONTENT, 0xfffe, &[1; 8], &options, b"p");
-        let read = Message::parse(&bytes).unwrap();
+        let read = message::parse(&bytes).unwrap();
         assert_eq!(read.options().collect::<Vec<_>>(), options);
         assert_eq!((read.kind, read.id, read.payload), (kind, 0xfffe, &b"p"[..]));
     }

@@ -189,12 +189,11 @@ impl Anchorer {
             if page.events.is_empty() {
                 return Ok(());
             }
-            let mine = |event: &&Event| {
-                let EventKind::Anchored { account, .. } = &event.kind;
-                *account == own
-            };
-            for Event { kind, block, finality, .. } in page.events.iter().filter(mine) {
-                let EventKind::Anchored { digest, .. } = kind;
+            for Event { kind, block, finality, .. } in &page.events {
+                let EventKind::Anchored { digest, account } = kind else { continue };
+                if *account != own {
+                    continue;
+                }
                 tracing::debug!(%digest, block = block.number, ?finality, "event");
                 self.outbox.handle(self.clock.now().monotonic_ms, Input::Moved);
             }
@@ -296,10 +295,8 @@ impl Anchorer {
         self.outbox.handle(now, Input::Answer { ticket, result });
     }
 
-    async fn notice(
-        &mut self,
-        Notice { request: Request::Anchor(digest), news, .. }: Notice,
-    ) -> Result<(), Error> {
+    async fn notice(&mut self, Notice { request, news, .. }: Notice) -> Result<(), Error> {
+        let Request::Anchor(digest) = request else { return Ok(()) };
         match news {
             News::Final { block, .. } => {
                 self.unproven.insert(digest, block.number);

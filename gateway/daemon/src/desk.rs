@@ -332,10 +332,9 @@ fn open_recorder(
     setup: &Setup,
     now: Now,
 ) -> Result<(Recorder<Folder>, Vec<Alarm>), Error> {
-    let entropy = Box::new(|| {
-        // Without randomness there are no salts; nothing may be logged then.
-        credentials::random().expect("the operating system gives random bytes")
-    });
+    #[expect(clippy::expect_used, reason = "without randomness there are no salts, and no log")]
+    let entropy =
+        Box::new(|| credentials::random().expect("the operating system gives random bytes"));
     let effects = setup.effects.share()?;
     Recorder::open(disk.clone(), setup.plan.clone(), now, entropy, effects)
 }

@@ -7,6 +7,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use sluicegate_notary::log::{Acknowledgement, Submission};
+use sluicegate_protocol::coap::Code;
 
 use crate::{
     allowance::Allowance,
@@ -20,44 +21,10 @@ use crate::{
     senml,
 };
 
-/// A CoAP response code (RFC 7252 §12.1.2); MQTT and the socket say it as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// 4.00
-    BadRequest,
-    /// 4.01
-    Unauthorized,
-    /// 4.09 (RFC 8132): the sequence number holds another payload.
-    Conflict,
-    /// 4.13
-    TooLarge,
-    /// 4.15
-    UnsupportedFormat,
-    /// 4.29 (RFC 8516)
-    TooManyRequests,
-    /// 5.03
-    Unavailable,
-}
-
-impl Code {
-    /// As in `4.01`.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::BadRequest => "4.00",
-            Self::Unauthorized => "4.01",
-            Self::Conflict => "4.09",
-            Self::TooLarge => "4.13",
-            Self::UnsupportedFormat => "4.15",
-            Self::TooManyRequests => "4.29",
-            Self::Unavailable => "5.03",
-        }
-    }
-}
-
 /// Why a reading was not logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The rule.
+    /// The rule, as the response code of CoAP (RFC 7252 §12.1.2); MQTT says it as text.
     pub code: Code,
     /// For a person.
     pub reason: String,
@@ -116,7 +83,7 @@ impl Intake {
     ) -> Result<Acknowledgement, Rejection> {
         let Some(enrolled) = self.registry.get(&arrival.device) else {
             let reason = format!("no device {:?} is enrolled", arrival.device);
-            return Err(never(Code::Unauthorized, reason));
+            return Err(never(Code::UNAUTHORIZED, reason));
         };
         if let Some(transport) = transport {
             self.note_contact(&arrival.device, transport);
@@ -125,7 +92,7 @@ impl Intake {
         let (found, limit) = (arrival.payload.len(), self.max_payload);
         if found > limit {
             let reason = format!("the payload has {found} bytes, {limit} are allowed");
-            return Err(never(Code::TooLarge, reason));
+            return Err(never(Code::REQUEST_ENTITY_TOO_LARGE, reason));
         }
         senml::check(arrival.format, &arrival.payload)?;
         let Arrival { device, seq, format, payload } = arrival;
@@ -186,19 +153,21 @@ impl From<Refusal> for Rejection {
         let reason = refusal.to_string();
         match refusal {
             Refusal::Busy | Refusal::Rule(sluicegate_notary::Error::Busy { .. }) => {
-                Self { code: Code::Unavailable, reason, retry_after_s: Some(2) }
+                Self { code: Code::SERVICE_UNAVAILABLE, reason, retry_after_s: Some(2) }
             }
-            Refusal::Store => Self { code: Code::Unavailable, reason, retry_after_s: Some(5) },
-            Refusal::Rule(SequenceReused { .. }) => never(Code::Conflict, reason),
-            Refusal::Rule(TooLong { .. }) => never(Code::TooLarge, reason),
-            Refusal::Rule(_) => never(Code::BadRequest, reason),
+            Refusal::Store => {
+                Self { code: Code::SERVICE_UNAVAILABLE, reason, retry_after_s: Some(5) }
+            }
+            Refusal::Rule(SequenceReused { .. }) => never(Code::CONFLICT, reason),
+            Refusal::Rule(TooLong { .. }) => never(Code::REQUEST_ENTITY_TOO_LARGE, reason),
+            Refusal::Rule(_) => never(Code::BAD_REQUEST, reason),
         }
     }
 }
 
 fn too_fast(per_second: u32) -> Rejection {
     let reason = format!("more than {per_second} readings a second");
-    Rejection { code: Code::TooManyRequests, reason, retry_after_s: Some(2) }
+    Rejection { code: Code::TOO_MANY_REQUESTS, reason, retry_after_s: Some(2) }
 }
 
 /// The same bytes will be refused again.
@@ -233,12 +202,20 @@ mod tests {
             let large = format!(r#"[{{"n":"x","vs":"{}"}}]"#, "x".repeat(2_000)).into_bytes();
             let two = br#"[{"n":"power","v":1},{"n":"power"}]"#.to_vec();
             for (wrong, code, named) in [
-                (arrival("stranger", 1, 5), Code::Unauthorized, "stranger"),
-                (Arrival { format: 0, ..good.clone() }, Code::UnsupportedFormat, "110"),
-                (Arrival { format: 65_100, ..good.clone() }, Code::UnsupportedFormat, "110"),
-                (Arrival { payload: two, ..good.clone() }, Code::BadRequest, "record 1"),
-                (Arrival { payload: large, ..good.clone() }, Code::TooLarge, "2000"),
-                (arrival("meter-1", 1, 6), Code::Conflict, "1"),
+                (arrival("stranger", 1, 5), Code::UNAUTHORIZED, "stranger"),
+                (Arrival { format: 0, ..good.clone() }, Code::UNSUPPORTED_CONTENT_FORMAT, "110"),
+                (
+                    Arrival { format: 65_100, ..good.clone() },
+                    Code::UNSUPPORTED_CONTENT_FORMAT,
+                    "110",
+                ),
+                (Arrival { payload: two, ..good.clone() }, Code::BAD_REQUEST, "record 1"),
+                (
+                    Arrival { payload: large, ..good.clone() },
+                    Code::REQUEST_ENTITY_TOO_LARGE,
+                    "2000",
+                ),
+                (arrival("meter-1", 1, 6), Code::CONFLICT, "1"),
             ] {
                 let refused = parts.intake.take(wrong, coap).await.unwrap_err();
                 assert!(refused.code == code && refused.reason.contains(named), "{refused:?}");
@@ -279,7 +256,7 @@ mod tests {
                 parts.intake.take(arrival("slow-1", seq, 1), coap).await.unwrap();
             }
             let refused = parts.intake.take(arrival("slow-1", 10, 1), coap).await.unwrap_err();
-            assert_eq!((refused.code, refused.retry_after_s), (Code::TooManyRequests, Some(2)));
+            assert_eq!((refused.code, refused.retry_after_s), (Code::TOO_MANY_REQUESTS, Some(2)));
             parts.intake.take(arrival("meter-1", 1, 1), coap).await.unwrap();
             parts.intake.take(arrival("slow-1", 10, 1), None).await.unwrap();
             parts.close();

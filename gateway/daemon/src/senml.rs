@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use sluicegate_protocol::senml::{Format, Pack, Record, Value};
+use sluicegate_protocol::{
+    coap::Code,
+    senml::{Format, Pack, Record, Value},
+};
 
-use crate::intake::{Code, Rejection, never};
+use crate::intake::{Rejection, never};
 
 /// Most names of one pack that are told of.
 const MAX_NAMES: usize = 64;
@@ -22,11 +25,11 @@ const MAX_VALUE: usize = 256;
 pub fn check(format: u16, payload: &[u8]) -> Result<(), Rejection> {
     let Some(known) = Format::from_content_format(format) else {
         let reason = format!("content format {format} is neither 110 nor 112 (SenML JSON, CBOR)");
-        return Err(never(Code::UnsupportedFormat, reason));
+        return Err(never(Code::UNSUPPORTED_CONTENT_FORMAT, reason));
     };
     match Pack::parse(known, payload) {
         Ok(_) => Ok(()),
-        Err(error) => Err(never(Code::BadRequest, error.to_string())),
+        Err(error) => Err(never(Code::BAD_REQUEST, error.to_string())),
     }
 }
 

@@ -8,6 +8,8 @@
 //! them. A new decoder takes a function here, a row in [`TARGETS`], a file in `fuzz_targets/`, a
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
+#![allow(clippy::expect_used, reason = "a broken promise is a finding")]
+
 // The simulated devices' client, so that there is one.
 mod channel;
 #[path = "../../devices/dtls.rs"]

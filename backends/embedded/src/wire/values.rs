@@ -78,7 +78,9 @@ pub(super) fn put_page<W: Write>(
 ) -> Result<(), encode::Error<W::Error>> {
     e.array(page.events.len() as u64)?;
     for event in &page.events {
-        let EventKind::Anchored { digest, account } = &event.kind;
+        let EventKind::Anchored { digest, account } = &event.kind else {
+            return Err(encode::Error::message("event"));
+        };
         let finality = match event.finality {
             Finality::Included => 0,
             Finality::Final => 1,

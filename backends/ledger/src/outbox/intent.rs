@@ -25,7 +25,7 @@ pub(super) enum Phase {
     Storing(u64),
     /// Time passes until `due`; nothing is in flight.
     Waiting,
-    /// The ledger says whether the anchor is there.
+    /// The ledger says whether it is done already.
     Finding,
     /// The ledger says how the account stands.
     Asking,

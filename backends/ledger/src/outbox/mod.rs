@@ -5,7 +5,7 @@
 //! Guarantees: an intent is paid at most once and, as long as ledger, money and ceilings allow, in the end. One intent
 //! has one nonce: a resubmission or a fee bump uses it again, so at most one of its transactions can ever land. A new
 //! nonce is taken only when a final block holds a foreign transaction with the old one. What is signed is durable
-//! before it is submitted. The same request twice is one intent; an anchor that is already there is adopted. Bounded
+//! before it is submitted. The same request twice is one intent; what is already done is adopted. Bounded
 //! memory: [`Settings::capacity`] intents of at most [`MAX_ATTEMPTS`] transactions.
 //! Does not: talk to a ledger, store or wait: it says what to do, and the caller does it in order.
 //!
@@ -26,15 +26,13 @@ use alloc::{
     vec::Vec,
 };
 
-use sluicegate_protocol::Digest;
-
 use self::intent::{Intent, Phase};
 pub use self::{
     intent::Stage,
     record::{MAX_ATTEMPTS, MAX_TRANSACTION, Record},
 };
 use crate::{
-    Account, AnchorRecord, Anchors, BlockRef, Error, Fee, Request, Signed, Status, TransactionId,
+    Account, BlockRef, Error, Fee, Landed, Ledger, Request, Signed, Status, TransactionId,
     Unsigned, cbor,
     fees::{Budgets, Class, Limits},
 };
@@ -118,8 +116,8 @@ pub enum Call {
         /// Which fee.
         fee: Fee,
     },
-    /// [`Anchors::find`]
-    Find(Digest),
+    /// [`crate::Ledger::landed`]
+    Find(Request),
     /// [`crate::Ledger::sign`]
     Sign(Unsigned),
     /// [`crate::Ledger::status`]
@@ -136,7 +134,7 @@ pub enum Answer {
     /// To [`Call::Build`].
     Built(Unsigned),
     /// To [`Call::Find`].
-    Found(Option<AnchorRecord>),
+    Found(Option<Landed>),
     /// To [`Call::Sign`].
     Signed(Signed),
     /// To [`Call::Status`].
@@ -146,13 +144,13 @@ pub enum Answer {
 }
 
 /// Puts a call to a backend.
-pub async fn perform(ledger: &dyn Anchors, call: &Call) -> Result<Answer, Error> {
+pub async fn perform(ledger: &dyn Ledger, call: &Call) -> Result<Answer, Error> {
     match call {
         Call::Account => ledger.account().await.map(Answer::Account),
         Call::Build { request, nonce, fee } => {
             ledger.build(request, *nonce, *fee).await.map(Answer::Built)
         }
-        Call::Find(digest) => ledger.find(digest).await.map(Answer::Found),
+        Call::Find(request) => ledger.landed(request).await.map(Answer::Found),
         Call::Sign(unsigned) => ledger.sign(unsigned).map(Answer::Signed),
         Call::Status(id) => ledger.status(id).await.map(Answer::Status),
         Call::Submit(signed) => ledger.submit(signed).await.map(|()| Answer::Submitted),
@@ -246,9 +244,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a request; the same request twice is one intent. Gives the intent's key.
+    /// Takes a request; the same request twice, by [`Request::key`], is one intent. Gives the intent's key.
     pub fn enqueue(&mut self, now: u64, request: Request, class: Class) -> Result<u64, Error> {
-        let known = self.intents.iter().find(|(_, intent)| intent.record.request == request);
+        request.check()?;
+        let wanted = request.key();
+        let known = self.intents.iter().find(|(_, intent)| intent.record.request.key() == wanted);
         if let Some((key, _)) = known {
             return Ok(*key);
         }
@@ -334,7 +334,7 @@ impl Outbox {
 
     fn notify(&mut self, key: u64, news: News) {
         if let Some(intent) = self.intents.get(&key) {
-            let request = intent.record.request;
+            let request = intent.record.request.clone();
             self.outputs.push_back(Output::Notify(Notice { intent: key, request, news }));
         }
     }

@@ -13,8 +13,8 @@ use crate::{Error, Request, Signed, TransactionId, cbor, fees::Class};
 /// Most transactions that are signed for one nonce: the first and its fee bumps.
 pub const MAX_ATTEMPTS: usize = 8;
 
-/// Longest signed transaction.
-pub const MAX_TRANSACTION: usize = 16 * 1024;
+/// Longest signed transaction: a tree of channels in Ethereum's ABI.
+pub const MAX_TRANSACTION: usize = 64 * 1024;
 
 /// One intent as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl<'b, C> Decode<'b, C> for Record {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, decode::Error> {
         cbor::array(d, 4)?;
         cbor::tag(d, 1)?;
-        let (request, class) = (Request::decode(d, ctx)?, Class::decode(d, ctx)?);
+        let (request, class) = (d.decode_with(ctx)?, Class::decode(d, ctx)?);
         let count = cbor::open_array(d)?;
         if count > MAX_ATTEMPTS as u64 {
             return Err(decode::Error::message("too many attempts"));

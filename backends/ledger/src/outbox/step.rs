@@ -7,7 +7,7 @@
 use alloc::vec;
 
 use crate::{
-    Account, AnchorRecord, BlockRef, Error, Fee, Signed, Status, TransactionId, Unsigned, cbor,
+    Account, BlockRef, Error, Fee, Landed, Signed, Status, TransactionId, Unsigned, cbor,
     fees::{Ask, DAY_MS},
     outbox::{
         Answer, BUDGETS_KEY, Call, MAX_ATTEMPTS, MAX_TRANSACTION, News, Outbox, Output, Stage,
@@ -114,7 +114,7 @@ impl Outbox {
     }
 
     fn find(&mut self, key: u64) {
-        self.call(key, Phase::Finding, |intent| Call::Find(intent.record.request.key()));
+        self.call(key, Phase::Finding, |intent| Call::Find(intent.record.request.clone()));
     }
 
     fn ask(&mut self, key: u64) {
@@ -124,7 +124,7 @@ impl Outbox {
     fn build(&mut self, key: u64, nonce: u64) {
         self.call(key, Phase::Building(nonce), |intent| {
             let fee = intent.bump.map_or(Fee::Estimate, Fee::AtLeast);
-            Call::Build { request: intent.record.request, nonce, fee }
+            Call::Build { request: intent.record.request.clone(), nonce, fee }
         });
     }
 
@@ -151,16 +151,12 @@ impl Outbox {
         self.outputs.push_back(Output::Call { ticket: self.next_ticket, call });
     }
 
-    /// Is the anchor there already? Asked before anything is signed, so it is not ours if it is.
-    fn found(&mut self, now: u64, key: u64, found: Option<AnchorRecord>) {
+    /// Is it done already? Asked before anything is signed, so it is not ours if it is.
+    fn found(&mut self, now: u64, key: u64, found: Option<Landed>) {
         let Some(intent) = self.intents.get_mut(&key) else { return };
-        let digest = intent.record.request.key();
         match found {
-            Some(anchor) if anchor.digest != digest => {
-                self.blocked(now, key, Error::Mismatch("an anchor of another digest"));
-            }
-            Some(anchor) if anchor.is_final => self.finish(key, anchor.transaction, anchor.block),
-            Some(anchor) => self.seen(now, key, None, anchor.transaction, anchor.block),
+            Some(landed) if landed.is_final => self.finish(key, landed.transaction, landed.block),
+            Some(landed) => self.seen(now, key, None, landed.transaction, landed.block),
             None if intent.stage == Stage::Intent => self.ask(key),
             None => self.retracted(now, key, Stage::Intent),
         }

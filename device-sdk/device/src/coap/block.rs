@@ -1,6 +1,6 @@
 //! Block options (RFC 7959).
 
-use super::message::{Message, Writer};
+use super::{Message, Writer, option};
 
 /// The size of the blocks of an upload or download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,10 +65,7 @@ impl Block {
     /// bytes or the reserved size.
     pub(super) fn read(message: &Message<'_>, number: u16) -> Result<Option<Self>, ()> {
         let Some(value) = message.option(number) else { return Ok(None) };
-        if value.len() > 3 {
-            return Err(());
-        }
-        let value = value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let value = option::uint(value).filter(|_| value.len() <= 3).ok_or(())?;
         let exponent = usize::try_from(value & 7).map_err(|_| ())?;
         let size = *BlockSize::ALL.get(exponent).ok_or(())?;
         Ok(Some(Self { number: value >> 4, more: value & 8 != 0, size }))

@@ -7,11 +7,11 @@
 use core::time::Duration;
 
 use super::{
-    EXCHANGE_LIFETIME, MAX_DATAGRAM, MAX_RETRANSMIT,
+    Code, EXCHANGE_LIFETIME, Kind, MAX_DATAGRAM, MAX_RETRANSMIT, Message, Token, Writer,
     block::{Block, BlockSize},
     body::Body,
     ids::Ids,
-    message::{Code, Kind, Message, Token, Writer, number},
+    option,
     request::{Kept, Request},
 };
 use crate::{Bytes, Error};
@@ -70,7 +70,7 @@ impl<'d> Response<'d> {
 
     /// How long to wait after 4.29 and 5.03 (RFC 8516, RFC 7252 §5.9.3.4): 60 s if it says nothing.
     pub fn max_age(&self) -> Duration {
-        Duration::from_secs(self.message.uint(number::MAX_AGE).unwrap_or(60).into())
+        Duration::from_secs(self.message.uint(option::MAX_AGE).unwrap_or(60).into())
     }
 }
 
@@ -290,7 +290,7 @@ impl Exchange {
 
     /// Whether the message is to be sent again with an Echo value (RFC 9175 §2.3).
     fn challenge(&mut self, message: &Message<'_>) -> bool {
-        let echo = message.option(number::ECHO).and_then(Bytes::new);
+        let echo = message.option(option::ECHO).and_then(Bytes::new);
         match echo.filter(|_| message.code == Code::UNAUTHORIZED && self.may_restart()) {
             Some(echo) => {
                 self.echo = echo;
@@ -302,8 +302,8 @@ impl Exchange {
 
     /// Whether the upload goes on, or begins again.
     fn upload(&mut self, message: &Message<'_>) -> bool {
-        let Ok(Some(block)) = Block::read(message, number::BLOCK1) else {
-            let again = message.code == Code::INCOMPLETE && self.is_block_wise();
+        let Ok(Some(block)) = Block::read(message, option::BLOCK1) else {
+            let again = message.code == Code::REQUEST_ENTITY_INCOMPLETE && self.is_block_wise();
             return again && self.may_restart_from(0);
         };
         match message.code {
@@ -317,8 +317,8 @@ impl Exchange {
                 self.size = self.size.min(block.size);
                 true
             }
-            Code::INCOMPLETE => self.is_block_wise() && self.may_restart_from(0),
-            Code::TOO_LARGE if self.offset == 0 && block.size < self.size => {
+            Code::REQUEST_ENTITY_INCOMPLETE => self.is_block_wise() && self.may_restart_from(0),
+            Code::REQUEST_ENTITY_TOO_LARGE if self.offset == 0 && block.size < self.size => {
                 self.size = block.size;
                 self.request.size > 0
             }
@@ -329,7 +329,7 @@ impl Exchange {
     /// Which piece of a response this is (RFC 7959 §2.4).
     fn download(&mut self, message: &Message<'_>) -> Step {
         let asked = self.download.map_or(0, Block::offset);
-        let block = match Block::read(message, number::BLOCK2) {
+        let block = match Block::read(message, option::BLOCK2) {
             Ok(Some(block)) if message.code.class() == 2 => block,
             Ok(None) if asked == 0 => return Step::Last(0),
             _ if message.code.class() != 2 => return Step::Last(0),
@@ -339,7 +339,7 @@ impl Exchange {
         if block.offset() != asked || message.payload.len() > block.size.bytes() {
             return Step::Failed(Failure::Block);
         }
-        let etag = message.option(number::ETAG).and_then(Bytes::new).unwrap_or_default();
+        let etag = message.option(option::ETAG).and_then(Bytes::new).unwrap_or_default();
         if asked != 0 && etag != self.etag {
             return Step::Failed(Failure::Changed);
         }
@@ -387,23 +387,23 @@ impl Exchange {
         let mut writer =
             Writer::new(datagram.room(), Kind::Con, request.method, self.id, self.token);
         for segment in request.path() {
-            writer.option(number::URI_PATH, segment.as_bytes());
+            writer.option(option::URI_PATH, segment.as_bytes());
         }
         let uploads = self.download.is_none() && request.size > 0;
         if let Some(format) = request.content_format.filter(|_| uploads) {
-            writer.uint(number::CONTENT_FORMAT, format.into());
+            writer.uint(option::CONTENT_FORMAT, format.into());
         }
         for part in request.query() {
-            writer.option(number::URI_QUERY, part.as_bytes());
+            writer.option(option::URI_QUERY, part.as_bytes());
         }
         if let Some(format) = request.accept {
-            writer.uint(number::ACCEPT, format.into());
+            writer.uint(option::ACCEPT, format.into());
         }
         match self.download {
-            Some(block) => block.write(&mut writer, number::BLOCK2),
+            Some(block) => block.write(&mut writer, option::BLOCK2),
             None if request.method == Code::GET && preferred != BlockSize::B1024 => {
                 let first = Block { number: 0, more: false, size: preferred };
-                first.write(&mut writer, number::BLOCK2);
+                first.write(&mut writer, option::BLOCK2);
             }
             None => {}
         }
@@ -411,14 +411,14 @@ impl Exchange {
         let length = rest.min(self.size.bytes());
         if uploads && self.is_block_wise() {
             let block = Block::at(self.offset, self.size, rest > length);
-            block.ok_or(Error::TooLong("the body"))?.write(&mut writer, number::BLOCK1);
+            block.ok_or(Error::TooLong("the body"))?.write(&mut writer, option::BLOCK1);
             if self.offset == 0 {
                 let size = u32::try_from(request.size).map_err(|_| Error::TooLong("the body"))?;
-                writer.uint(number::SIZE1, size);
+                writer.uint(option::SIZE1, size);
             }
         }
         if !self.echo.is_empty() {
-            writer.option(number::ECHO, self.echo.as_slice());
+            writer.option(option::ECHO, self.echo.as_slice());
         }
         if uploads {
             let mut read = 0;

@@ -8,10 +8,9 @@ use core::time::Duration;
 
 pub use super::server::REMEMBERED;
 use super::{
-    Application, BlockSize, Body, Code, Event, Failure, Kind, Message, Request, Seed,
+    Application, BlockSize, Body, Code, Event, Failure, Kind, Message, Request, Seed, Writer,
     client::{Client, Reaction},
     ids::Ids,
-    message::Writer,
     server::Server,
 };
 use crate::{Bytes, Error};

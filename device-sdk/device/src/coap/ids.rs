@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{ACK_TIMEOUT, message::Token};
+use super::{ACK_TIMEOUT, Token};
 
 /// Where ids and tokens begin: random, and new after each start.
 ///

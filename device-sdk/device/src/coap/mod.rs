@@ -15,21 +15,22 @@ mod body;
 mod client;
 pub mod endpoint;
 mod ids;
-mod message;
 mod observe;
 mod register;
 mod request;
 mod server;
+mod writer;
 
 pub use block::BlockSize;
 pub use body::Body;
 pub use client::{Event, Failure, Response};
 pub use endpoint::{Endpoint, Output};
 pub use ids::Seed;
-pub use message::{Code, Kind, Message, Options, Token, Writer, number};
 pub use register::{LinkFormat, Registration};
 pub use request::Request;
 pub use server::{Application, Incoming, Link, Observable, Reply};
+pub use sluicegate_protocol::coap::{Code, Kind, Message, Token, option};
+pub use writer::Writer;
 
 /// Room for a message: a payload of 1 KiB, and header, token and options at their longest.
 pub const MAX_DATAGRAM: usize = 1024 + 224;

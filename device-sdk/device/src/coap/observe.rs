@@ -8,9 +8,9 @@
 use core::time::Duration;
 
 use super::{
-    MAX_RETRANSMIT,
+    Code, Kind, MAX_RETRANSMIT, Message, Token,
     ids::Ids,
-    message::{Code, Kind, Message, Token, number},
+    option,
     server::{Answer, Application, Head, Incoming, Link, Observable, REPLY, Resource},
 };
 use crate::Bytes;
@@ -73,7 +73,7 @@ impl Observers {
         code: Code,
         links: &[Link<'_>],
     ) -> Option<u32> {
-        let (resource, observe) = (resource?, message.uint(number::OBSERVE)?);
+        let (resource, observe) = (resource?, message.uint(option::OBSERVE)?);
         if message.code != Code::GET {
             return None;
         }

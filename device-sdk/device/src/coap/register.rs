@@ -5,9 +5,7 @@
 
 use core::{fmt, time::Duration};
 
-use super::{
-    Body, Code, Event, Link, Observable, Request, body::Window, content_format, message::number,
-};
+use super::{Body, Code, Event, Link, Observable, Request, body::Window, content_format, option};
 use crate::{Bytes, Error};
 
 /// The first pause after a failure; it doubles up to the last.
@@ -74,7 +72,7 @@ impl Registration {
         };
         if let (Code::CREATED, Event::Response(response)) = (code, event) {
             let options = response.message.options();
-            let path = options.filter(|(found, _)| *found == number::LOCATION_PATH);
+            let path = options.filter(|(found, _)| *found == option::LOCATION_PATH);
             self.location = Bytes::EMPTY;
             for (place, (_, segment)) in path.enumerate() {
                 let parts: [&[u8]; 2] = [if place == 0 { b"" } else { b"/" }, segment];

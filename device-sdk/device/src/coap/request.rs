@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use super::message::Code;
+use super::Code;
 use crate::{Bytes, Error};
 
 /// A request, without its payload: that is a [`super::Body`].

@@ -7,12 +7,12 @@
 use core::{fmt, time::Duration};
 
 use super::{
-    EXCHANGE_LIFETIME,
+    Code, EXCHANGE_LIFETIME, Kind, Message, Token, Writer,
     block::{Block, BlockSize},
     body::{Body, Window},
     ids::Ids,
-    message::{Code, Kind, Message, Token, Writer, number},
     observe::Observers,
+    option,
     register::write_links,
 };
 use crate::Bytes;
@@ -81,12 +81,12 @@ impl<'a> Incoming<'a> {
 
     /// The format of the payload.
     pub fn content_format(&self) -> Option<u32> {
-        self.message.and_then(|message| message.uint(number::CONTENT_FORMAT))
+        self.message.and_then(|message| message.uint(option::CONTENT_FORMAT))
     }
 
     /// The value of `key=value` in the query.
     pub fn query(&self, key: &str) -> Option<&'a str> {
-        let options = self.message?.options().filter(|(found, _)| *found == number::URI_QUERY);
+        let options = self.message?.options().filter(|(found, _)| *found == option::URI_QUERY);
         let mut parts = options.filter_map(|(_, value)| core::str::from_utf8(value).ok());
         parts.find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
     }
@@ -204,7 +204,7 @@ impl Server {
         let mut room = [0; BLOCK.bytes()];
         let mut answer = Answer::new(&mut room, block);
         let code = answer.run(application, resource, &incoming);
-        let accept = message.uint(number::ACCEPT);
+        let accept = message.uint(option::ACCEPT);
         let format = answer.reply.content_format.map(u32::from);
         if code == Code::CONTENT && accept.is_some() && format.is_some() && accept != format {
             return head.write_code(datagram, Code::NOT_ACCEPTABLE);
@@ -284,16 +284,16 @@ impl<'b> Answer<'b> {
         let length = window.kept();
         let mut writer = Writer::new(datagram.room(), head.kind, code, head.id, head.token);
         if blocks {
-            writer.option(number::ETAG, &window.hash().to_be_bytes());
+            writer.option(option::ETAG, &window.hash().to_be_bytes());
         }
         if let Some(sequence) = sequence {
-            writer.uint(number::OBSERVE, sequence);
+            writer.uint(option::OBSERVE, sequence);
         }
         if let Some(format) = self.reply.content_format {
-            writer.uint(number::CONTENT_FORMAT, format.into());
+            writer.uint(option::CONTENT_FORMAT, format.into());
         }
         if let Some(block) = Block::at(self.offset, self.size, more).filter(|_| blocks) {
-            block.write(&mut writer, number::BLOCK2);
+            block.write(&mut writer, option::BLOCK2);
         }
         writer.payload(window.bytes(length));
         let length = writer.finish().unwrap_or_default();
@@ -304,31 +304,30 @@ impl<'b> Answer<'b> {
 /// The resource that a request is for, and the block that it asks for.
 fn target(message: &Message<'_>, links: &[Link<'_>]) -> Result<(Resource, Option<Block>), Code> {
     const UNDERSTOOD: [u16; 7] = [
-        number::URI_HOST,
-        number::URI_PORT,
-        number::URI_PATH,
-        number::URI_QUERY,
-        number::ACCEPT,
-        number::BLOCK2,
-        number::BLOCK1,
+        option::URI_HOST,
+        option::URI_PORT,
+        option::URI_PATH,
+        option::URI_QUERY,
+        option::ACCEPT,
+        option::BLOCK2,
+        option::BLOCK1,
     ];
-    // Odd numbers are critical (RFC 7252 §5.4.6).
     let mut options = message.options();
-    if options.any(|(number, _)| number % 2 == 1 && !UNDERSTOOD.contains(&number)) {
+    if options.any(|(number, _)| option::is_critical(number) && !UNDERSTOOD.contains(&number)) {
         return Err(Code::BAD_OPTION);
     }
     let block = |number| Block::read(message, number).map_err(|()| Code::BAD_OPTION);
-    if block(number::BLOCK1)?.is_some_and(|block| block.more || block.number > 0) {
-        return Err(Code::TOO_LARGE);
+    if block(option::BLOCK1)?.is_some_and(|block| block.more || block.number > 0) {
+        return Err(Code::REQUEST_ENTITY_TOO_LARGE);
     }
-    let path = || message.options().filter(|(found, _)| *found == number::URI_PATH);
+    let path = || message.options().filter(|(found, _)| *found == option::URI_PATH);
     let is_at = |at: &str| {
         let segments = at.split('/').map(str::as_bytes);
         path().map(|(_, segment)| segment).eq(segments)
     };
     if is_at(".well-known/core") {
-        return Ok((None, block(number::BLOCK2)?));
+        return Ok((None, block(option::BLOCK2)?));
     }
     let resource = links.iter().position(|link| is_at(link.path)).ok_or(Code::NOT_FOUND)?;
-    Ok((Some(resource), block(number::BLOCK2)?))
+    Ok((Some(resource), block(option::BLOCK2)?))
 }

@@ -171,7 +171,7 @@ impl<P: Peer> Endpoint<P> {
         if datagram.len() > self.settings.datagram {
             return;
         }
-        let message = match Message::parse(datagram) {
+        let message = match message::parse(datagram) {
             Ok(message) => message,
             Err(Malformed::Format { kind: Kind::Con, id }) => return self.reset(peer, id),
             Err(_) => return,
@@ -275,7 +275,7 @@ impl<P: Peer> Endpoint<P> {
 
     /// A response to a request of ours.
     fn response_arrived(&mut self, now: u64, peer: u64, call: u64, message: &Message<'_>) {
-        let Ok(mut options) = Options::accept(message.options) else {
+        let Ok(mut options) = Options::accept(message.options().as_bytes()) else {
             if message.kind == Kind::Con {
                 self.reject(peer, message.id);
             }

@@ -133,7 +133,8 @@ impl<P: Peer> Endpoint<P> {
         message: &Message<'_>,
     ) -> Result<(), (Response, u32)> {
         let plain = |code| (Response::new(code), 0);
-        let mut options = Options::accept(message.options).map_err(|_| plain(Code::BAD_OPTION))?;
+        let mut options =
+            Options::accept(message.options().as_bytes()).map_err(|_| plain(Code::BAD_OPTION))?;
         let method = Method::from_code(message.code).ok_or(plain(Code::METHOD_NOT_ALLOWED))?;
         let extras = Extras::take(&mut options);
         if extras.proxy {

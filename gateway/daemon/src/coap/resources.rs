@@ -18,7 +18,7 @@ use crate::{
     desk::Desk,
     devices::{Enrolled, changes::Place, contacts::Transport, twin},
     field::Field,
-    intake::{self, Arrival, Rejection},
+    intake::{Arrival, Rejection},
     prove::{Form, Question, Which, prove},
 };
 
@@ -283,16 +283,10 @@ fn unavailable() -> Response {
 }
 
 fn refuse(rejection: &Rejection) -> Response {
-    let code = match rejection.code {
-        intake::Code::BadRequest => Code::BAD_REQUEST,
-        intake::Code::Unauthorized => return unauthorized(),
-        intake::Code::Conflict => Code::CONFLICT,
-        intake::Code::TooLarge => Code::REQUEST_ENTITY_TOO_LARGE,
-        intake::Code::UnsupportedFormat => Code::UNSUPPORTED_CONTENT_FORMAT,
-        intake::Code::TooManyRequests => Code::TOO_MANY_REQUESTS,
-        intake::Code::Unavailable => Code::SERVICE_UNAVAILABLE,
-    };
-    let response = Response::diagnostic(code, &rejection.reason);
+    if rejection.code == Code::UNAUTHORIZED {
+        return unauthorized();
+    }
+    let response = Response::diagnostic(rejection.code, &rejection.reason);
     match rejection.retry_after_s {
         Some(seconds) => response.with_max_age(seconds),
         None => response,

@@ -8,6 +8,7 @@
 use std::{rc::Rc, time::Duration};
 
 use rumqttc::v5::mqttbytes::v5::Publish;
+use sluicegate_protocol::coap::Code;
 
 use super::{
     Bridge, message,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     devices::contacts::Transport,
-    intake::{Arrival, Code, Rejection, never},
+    intake::{Arrival, Rejection, never},
     store::publications::Publication,
 };
 
@@ -47,7 +48,7 @@ async fn stranger(bridge: &Bridge, device: &str, kind: Kind<'_>) -> bool {
         return true;
     }
     let reason = format!("no device {device:?} is enrolled");
-    let rejection = never(Code::Unauthorized, reason);
+    let rejection = never(Code::UNAUTHORIZED, reason);
     answer(bridge, device, message::refused(seq, &rejection)).await.is_some()
 }
 
@@ -88,7 +89,7 @@ async fn log(
         let arrival = Arrival { device: device.to_owned(), seq, format, payload };
         match bridge.field.intake.take(arrival, transport.take()).await {
             Ok(logged) => return Ok(logged.index),
-            Err(rejection) if rejection.code == Code::Unavailable => {}
+            Err(rejection) if rejection.code == Code::SERVICE_UNAVAILABLE => {}
             Err(rejection) => return Err(rejection),
         }
         tokio::time::sleep(pause).await;

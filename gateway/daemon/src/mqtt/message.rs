@@ -5,10 +5,11 @@
 
 use rumqttc::v5::mqttbytes::v5::Publish;
 use serde::{Deserialize, Serialize};
+use sluicegate_protocol::coap::Code;
 
 use crate::{
     devices::record::Command,
-    intake::{Code, Rejection, never},
+    intake::{Rejection, never},
 };
 
 /// Content formats of SenML (RFC 8428 §12.3.1).
@@ -52,7 +53,7 @@ pub(super) fn format_of(publish: &Publish) -> Result<u16, Rejection> {
     }
     let told: String = told.chars().take(64).collect();
     let types = "neither application/senml+json nor application/senml+cbor";
-    Err(never(Code::UnsupportedFormat, format!("content type {told:?} is {types}")))
+    Err(never(Code::UNSUPPORTED_CONTENT_FORMAT, format!("content type {told:?} is {types}")))
 }
 
 /// A reading is logged.
@@ -72,13 +73,13 @@ pub(super) fn refused(seq: Option<u64>, rejection: &Rejection) -> Vec<u8> {
     struct Refused {
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
-        error: &'static str,
+        error: String,
         reason: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after: Option<u32>,
     }
     let reason = rejection.reason.chars().take(MAX_REASON).collect();
-    let (error, retry_after) = (rejection.code.text(), rejection.retry_after_s);
+    let (error, retry_after) = (rejection.code.to_string(), rejection.retry_after_s);
     json(&Refused { seq, error, reason, retry_after })
 }
 
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(format_of(&publish(b"[", Some("application/senml+cbor"))), Ok(CBOR));
         assert_eq!(format_of(&publish(b"", Some("Application/SenML+JSON; v=1"))), Ok(JSON));
         let refused = format_of(&publish(b"[]", Some("text/plain"))).unwrap_err();
-        assert_eq!(refused.code, Code::UnsupportedFormat);
+        assert_eq!(refused.code, Code::UNSUPPORTED_CONTENT_FORMAT);
         assert!(refused.reason.contains("text/plain"), "{}", refused.reason);
     }
 
@@ -154,10 +155,11 @@ mod tests {
     fn answers_are_short_json() {
         assert_eq!(acknowledged(Some(7), 42), br#"{"seq":7,"index":42}"#);
         assert_eq!(acknowledged(None, 42), br#"{"index":42}"#);
-        let rejection = never(Code::BadRequest, "record 3: \"x\"".to_owned());
+        let rejection = never(Code::BAD_REQUEST, "record 3: \"x\"".to_owned());
         let text = br#"{"seq":7,"error":"4.00","reason":"record 3: \"x\""}"#;
         assert_eq!(refused(Some(7), &rejection), text);
-        let slow = Rejection { retry_after_s: Some(2), ..never(Code::TooManyRequests, "r".into()) };
+        let slow =
+            Rejection { retry_after_s: Some(2), ..never(Code::TOO_MANY_REQUESTS, "r".into()) };
         assert_eq!(refused(None, &slow), br#"{"error":"4.29","reason":"r","retry_after":2}"#);
     }
 

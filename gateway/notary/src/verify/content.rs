@@ -8,7 +8,7 @@ use alloc::{
     vec::Vec,
 };
 
-use sluicegate_ledger::evidence::{BlockHeader, Operation, Receipt};
+use sluicegate_ledger::evidence::{BlockHeader, Receipt};
 use sluicegate_protocol::{
     Checkpoint, Digest, Error as ProtocolError,
     commitment::{commit, pseudonym},
@@ -157,8 +157,12 @@ impl<'a> Content<'a> {
     pub(crate) fn check_anchor(&self) -> Result<(), Error> {
         self.bundle.parts.anchors.iter().try_for_each(|anchor| {
             anchor.ledger_id()?;
-            let Operation::Anchor(digest) = Receipt::decode(&anchor.receipt)?.operation;
-            if digest == self.head.checkpoint.digest() { Ok(()) } else { Err(Error::AnchorOfOther) }
+            let digest = Receipt::decode(&anchor.receipt)?.operation.anchor();
+            if digest == Some(self.head.checkpoint.digest()) {
+                Ok(())
+            } else {
+                Err(Error::AnchorOfOther)
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluicegate_device::{
     Device, Output,
-    coap::{Application, Code, Incoming, Kind, Link, Message, Reply, Token, Writer, number},
+    coap::{Application, Code, Incoming, Kind, Link, Message, Reply, Token, Writer, option},
 };
 use sluicegate_fuzz::DEVICE;
 
@@ -12,11 +12,11 @@ use crate::Seed;
 
 pub(crate) fn seeds() -> Vec<Seed> {
     let registered = registration();
-    let valve = [(number::URI_PATH, &b"valve"[..])];
-    let command = [valve[0], (number::URI_QUERY, b"id=7"), (number::URI_QUERY, b"until=2000")];
-    let observe = [(number::OBSERVE, &b""[..]), valve[0]];
-    let long = [(number::URI_PATH, &b"a"[..]), (number::URI_PATH, b"b"), (number::BLOCK2, b"\x14")];
-    let core = [(number::URI_PATH, &b".well-known"[..]), (number::URI_PATH, b"core")];
+    let valve = [(option::URI_PATH, &b"valve"[..])];
+    let command = [valve[0], (option::URI_QUERY, b"id=7"), (option::URI_QUERY, b"until=2000")];
+    let observe = [(option::OBSERVE, &b""[..]), valve[0]];
+    let long = [(option::URI_PATH, &b"a"[..]), (option::URI_PATH, b"b"), (option::BLOCK2, b"\x14")];
+    let core = [(option::URI_PATH, &b".well-known"[..]), (option::URI_PATH, b"core")];
     let put = message(Kind::Con, Code::PUT, 7, b"t", &command, b"open");
     let get = |options: &[(u16, &[u8])]| message(Kind::Con, Code::GET, 8, b"o", options, b"");
     let twice = message(Kind::Con, Code::PUT, 9, b"t", &command, b"open");
@@ -64,8 +64,8 @@ fn registration() -> Vec<u8> {
         unreachable!("the registration is due")
     };
     let first = Message::parse(first).expect("a device sends messages");
-    let location = [(number::LOCATION_PATH, &b"rd"[..]), (number::LOCATION_PATH, b"1")];
-    message(Kind::Ack, Code::CREATED, first.id, first.token.as_slice(), &location, b"")
+    let location = [(option::LOCATION_PATH, &b"rd"[..]), (option::LOCATION_PATH, b"1")];
+    message(Kind::Ack, Code::CREATED, first.id, first.token.as_bytes(), &location, b"")
 }
 
 fn message(

@@ -5,7 +5,7 @@ mod model;
 use std::{collections::BTreeMap, format, vec, vec::Vec};
 
 use proptest::prelude::*;
-use sluicegate_protocol::sha256;
+use sluicegate_protocol::{Digest, sha256};
 
 use self::model::{DEPTH, FAULTS, Fault, Landed, Model};
 use super::*;
@@ -64,7 +64,7 @@ impl World {
         assert_eq!(unread, vec![]);
         for (request, class) in &self.wanted {
             if !self.finished.contains(request) {
-                outbox.enqueue(self.now, *request, *class).unwrap();
+                outbox.enqueue(self.now, request.clone(), *class).unwrap();
             }
         }
         outbox
@@ -265,7 +265,7 @@ fn an_anchor_that_is_there_is_adopted() {
 #[test]
 fn a_request_twice_is_one_intent() {
     let (world, mut outbox) = single();
-    let (request, class) = world.wanted[0];
+    let (request, class) = world.wanted[0].clone();
     assert_eq!(outbox.enqueue(0, request, class), Ok(1));
     assert_eq!(outbox.intents().count(), 1);
     for n in 1..8u8 {
@@ -400,7 +400,7 @@ fn a_lost_record_leaves_no_gap_in_the_nonces() {
         fee: 10,
         bytes: request.key().as_bytes().to_vec(),
     };
-    let (request, class) = world.wanted[1];
+    let (request, class) = world.wanted[1].clone();
     let attempts = vec![signed(1, &request)];
     world.store.insert(7, Record { request, class, attempts }.to_bytes());
     assert!(world.run(None, || Fault::None));

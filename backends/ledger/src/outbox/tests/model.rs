@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, vec, vec::Vec};
 use sluicegate_protocol::{Digest, sha256};
 
 use crate::{
-    Account, AccountId, AnchorRecord, BlockRef, Error, Fee, Signed, Status, TransactionId,
-    Unsigned,
+    Account, BlockRef, Error, Fee, Signed, Status, TransactionId, Unsigned,
     fees::DAY_MS,
     outbox::{Answer, Call},
 };
@@ -163,13 +162,12 @@ impl Model {
                 let floor = if let Fee::AtLeast(floor) = fee { *floor } else { 0 };
                 let fee = self.base_fee.max(floor);
                 let bytes = request.key().as_bytes().to_vec();
-                Answer::Built(Unsigned { request: *request, nonce: *nonce, fee, bytes })
+                Answer::Built(Unsigned { request: request.clone(), nonce: *nonce, fee, bytes })
             }
-            Call::Find(digest) => {
-                Answer::Found(self.find(|l| l.digest == *digest).map(|(number, landed)| {
-                    AnchorRecord {
-                        digest: *digest,
-                        account: AccountId(vec![1]),
+            Call::Find(request) => {
+                let digest = request.key();
+                Answer::Found(self.find(|l| l.digest == digest).map(|(number, landed)| {
+                    crate::Landed {
                         transaction: landed.id,
                         block: self.block(number),
                         is_final: number < self.final_blocks(),

@@ -9,11 +9,13 @@ const LONG: u64 = 3_600_000;
 /// What a deliverer was given.
 type Delivery = (Order, oneshot::Sender<Answer>);
 
-fn start(commands: &Commands) -> mpsc::Receiver<Delivery> {
+async fn open(place: &Place) -> (Parts, Commands, mpsc::Receiver<Delivery>) {
+    let parts = place.open();
+    let commands = parts.commands().await;
     let (coap, orders) = mpsc::channel(8);
     let deliverers = Deliverers { coap: Some(coap), mqtt: None };
     tokio::task::spawn_local(commands.clone().run(deliverers));
-    orders
+    (parts, commands, orders)
 }
 
 fn speak(parts: &Parts, device: &str) {
@@ -43,9 +45,7 @@ async fn logged(parts: &Parts) -> Vec<(&'static str, u64)> {
 fn a_command_is_logged_before_it_is_sent_and_its_result_before_it_is_told() {
     let place = Place::new(DEVICES);
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         speak(&parts, "valve-1");
         let (id, outcome) = act(&commands, "open", LONG).await;
         let (order, reply) = orders.recv().await.unwrap();
@@ -65,9 +65,7 @@ fn a_command_is_logged_before_it_is_sent_and_its_result_before_it_is_told() {
 fn a_device_gets_one_command_at_a_time_in_their_order() {
     let place = Place::new(DEVICES);
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         for device in ["valve-1", "valve-2"] {
             speak(&parts, device);
         }
@@ -89,9 +87,7 @@ fn a_device_gets_one_command_at_a_time_in_their_order() {
 fn a_sleeping_device_gets_it_with_its_next_contact() {
     let place = Place::new(DEVICES);
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         let (id, outcome) = act(&commands, "open", LONG).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(orders.try_recv().is_err(), "nobody knows where it is");
@@ -114,9 +110,7 @@ fn a_sleeping_device_gets_it_with_its_next_contact() {
 fn after_the_deadline_it_is_taken_back_and_one_result_is_logged() {
     let place = Place::new(DEVICES);
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         speak(&parts, "valve-1");
         let (id, outcome) = act(&commands, "open", 150).await;
         let (_, reply) = orders.recv().await.unwrap();
@@ -136,9 +130,7 @@ fn after_the_deadline_it_is_taken_back_and_one_result_is_logged() {
 fn two_ends_at_once_log_one_result() {
     let place = Place::new(DEVICES);
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         speak(&parts, "valve-1");
         let (id, outcome) = act(&commands, "open", LONG).await;
         let (_, reply) = orders.recv().await.unwrap();
@@ -156,9 +148,7 @@ fn two_ends_at_once_log_one_result() {
 fn a_restart_goes_on_with_the_same_ids_in_the_same_order() {
     let place = Place::new(DEVICES);
     let (first, second) = run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, commands, mut orders) = open(&place).await;
         speak(&parts, "valve-1");
         let ids = (act(&commands, "1", LONG).await.0, act(&commands, "2", LONG).await.0);
         // Sent, and then the power is gone.
@@ -167,9 +157,7 @@ fn a_restart_goes_on_with_the_same_ids_in_the_same_order() {
         ids
     });
     run(async {
-        let parts = place.open();
-        let commands = parts.commands().await;
-        let mut orders = start(&commands);
+        let (parts, _commands, mut orders) = open(&place).await;
         speak(&parts, "valve-1");
         for id in [first, second] {
             let (order, reply) = orders.recv().await.unwrap();

@@ -1,9 +1,9 @@
-//! Request methods and response codes (RFC 7252 §12.1; RFC 7959 §2.9; RFC 8132; RFC 8516).
+//! Request methods and response codes (RFC 7252 §12.1; RFC 7959 §2.9; RFC 8132; RFC 8516; RFC 8768).
 //!
-//! Guarantees: a [`Code`] is one byte, class in the upper three bits. Does not: say which codes an
-//! application should use.
+//! Guarantees: a [`Code`] is one byte, class in the upper three bits; names are those of the RFCs.
+//! Does not: say which codes an application should use.
 
-use std::fmt;
+use core::fmt;
 
 /// The code of a message: `c.dd`, as in `4.04`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +12,20 @@ pub struct Code(pub u8);
 impl Code {
     /// 0.00: no request and no response.
     pub const EMPTY: Self = Self(0);
+    /// 0.01
+    pub const GET: Self = Self::new(0, 1);
+    /// 0.02
+    pub const POST: Self = Self::new(0, 2);
+    /// 0.03
+    pub const PUT: Self = Self::new(0, 3);
+    /// 0.04
+    pub const DELETE: Self = Self::new(0, 4);
+    /// 0.05 (RFC 8132)
+    pub const FETCH: Self = Self::new(0, 5);
+    /// 0.06 (RFC 8132)
+    pub const PATCH: Self = Self::new(0, 6);
+    /// 0.07 (RFC 8132)
+    pub const IPATCH: Self = Self::new(0, 7);
     /// 2.01
     pub const CREATED: Self = Self::new(2, 1);
     /// 2.02
@@ -56,12 +70,16 @@ impl Code {
     pub const INTERNAL_SERVER_ERROR: Self = Self::new(5, 0);
     /// 5.01
     pub const NOT_IMPLEMENTED: Self = Self::new(5, 1);
+    /// 5.02
+    pub const BAD_GATEWAY: Self = Self::new(5, 2);
     /// 5.03
     pub const SERVICE_UNAVAILABLE: Self = Self::new(5, 3);
     /// 5.04
     pub const GATEWAY_TIMEOUT: Self = Self::new(5, 4);
     /// 5.05: this is no proxy.
     pub const PROXYING_NOT_SUPPORTED: Self = Self::new(5, 5);
+    /// 5.08 (RFC 8768)
+    pub const HOP_LIMIT_REACHED: Self = Self::new(5, 8);
 
     /// `class.detail`; the class has three bits, the detail five.
     pub const fn new(class: u8, detail: u8) -> Self {
@@ -83,8 +101,8 @@ impl Code {
         self.class() == 2
     }
 
-    /// Classes 1, 6 and 7 are reserved: a message with them is a format error (RFC 7252 §3).
-    pub(crate) const fn is_reserved(self) -> bool {
+    /// Whether its class is reserved: a message with it is a format error (RFC 7252 §3).
+    pub(super) const fn is_reserved(self) -> bool {
         matches!(self.class(), 1 | 3 | 6 | 7)
     }
 }
@@ -98,58 +116,5 @@ impl fmt::Display for Code {
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// The method of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// 0.04
-    Delete,
-    /// 0.05 (RFC 8132)
-    Fetch,
-    /// 0.01
-    Get,
-    /// 0.07 (RFC 8132)
-    IPatch,
-    /// 0.06 (RFC 8132)
-    Patch,
-    /// 0.02
-    Post,
-    /// 0.03
-    Put,
-}
-
-impl Method {
-    /// The method with this code; none for a code that is no known method.
-    pub const fn from_code(code: Code) -> Option<Self> {
-        Some(match code.0 {
-            1 => Self::Get,
-            2 => Self::Post,
-            3 => Self::Put,
-            4 => Self::Delete,
-            5 => Self::Fetch,
-            6 => Self::Patch,
-            7 => Self::IPatch,
-            _ => return None,
-        })
-    }
-
-    /// Its code.
-    pub const fn code(self) -> Code {
-        Code(match self {
-            Self::Get => 1,
-            Self::Post => 2,
-            Self::Put => 3,
-            Self::Delete => 4,
-            Self::Fetch => 5,
-            Self::Patch => 6,
-            Self::IPatch => 7,
-        })
-    }
-
-    /// Whether it only reads (RFC 7252 §5.1; RFC 8132 §2).
-    pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Get | Self::Fetch)
     }
 }

@@ -3,6 +3,8 @@
 //! Guarantees: [`decode`] accepts exactly the bytes that [`encode`] writes; trailing bytes, longer forms of a number
 //! and unknown fields are refused. Does not: bound the input; the caller does, by the length that it reads.
 
+pub mod channel;
+
 use alloc::{string::String, vec::Vec};
 
 use minicbor::{

@@ -1,0 +1,188 @@
+//! The table of `README.md`, walked cell by cell: the file is the expectation, the code is run.
+//!
+//! Each cell is a channel in that phase, with real keys and signatures, and one input. What the step changed, what it
+//! wants done and the phase that follows have to be what the file says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fixture;
+mod readme;
+
+use std::collections::BTreeSet;
+
+use fixture::{Sample, sample};
+use readme::{Cell, Table};
+use sluicegate_channels::{
+    Effect, Input, Phase, Record,
+    effect::{Intent, Notice, Outgoing},
+    step,
+};
+
+#[test]
+fn every_cell_does_what_the_file_says() {
+    let table = Table::read();
+    let mut wrong = Vec::new();
+    for input in table.inputs() {
+        for phase in Phase::ALL {
+            let cell = table.cell(input, phase);
+            if let Err(found) = walk(input, phase, &cell) {
+                wrong.push(format!("{input} in {phase}: {found}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} cells differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_file_has_a_row_for_every_input_and_no_other() {
+    let table = Table::read();
+    let rows: BTreeSet<_> = table.inputs().collect();
+    let known: BTreeSet<_> = fixture::INPUTS.iter().copied().collect();
+    assert_eq!(rows, known);
+    for name in known {
+        let Sample { input, .. } = sample(name, Phase::Proposed);
+        assert_eq!(name_of(&input), name, "the sample is of another input");
+    }
+}
+
+fn walk(name: &str, phase: Phase, cell: &Cell) -> Result<(), String> {
+    let Sample { channel, input } = sample(name, phase);
+    assert_eq!(channel.phase(), phase, "the sample is in another phase");
+    let done = step(channel.clone(), input, fixture::NOW_S);
+    let next = if cell.next == "same" { phase.name() } else { cell.next.as_str() };
+    let effects: Vec<_> = done.effects.iter().map(effect_name).collect();
+    expect("next", done.channel.phase().name(), next)?;
+    expect("effects", &effects.join(", "), or_nothing(&cell.effects))?;
+    let changed = fixture::changes(&channel, &done.channel, &cell.record);
+    expect("record", &changed, or_nothing(&cell.record))
+}
+
+fn or_nothing(column: &str) -> &str {
+    if column == "-" { "" } else { column }
+}
+
+fn expect(what: &str, found: &str, wanted: &str) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{what} is \"{found}\", not \"{wanted}\"")) }
+}
+
+/// Fails to compile when an input is added, so that the file gets its row.
+fn name_of(input: &Input) -> &'static str {
+    match input {
+        Input::Accepted(_) => "accepted",
+        Input::Agree(_) => "agree",
+        Input::Close => "close",
+        Input::Concluded(_) => "concluded",
+        Input::ConcludedNothingOurs(_) => "concluded, nothing ours",
+        Input::Connected => "connected",
+        Input::ConnectedPlain => "connected, plain",
+        Input::Countersigned(_) => "countersigned",
+        Input::CountersignedFinal(_) => "countersigned final",
+        Input::Crossing { .. } => "crossing",
+        Input::CrossingOursFirst { .. } => "crossing, ours first",
+        Input::CrossingTheirsFirst { .. } => "crossing, theirs first",
+        Input::Deadline => "deadline",
+        Input::Decline(_) => "decline",
+        Input::Deposit(_) => "deposit",
+        Input::Dispute => "dispute",
+        Input::FinalRejected(_) => "final rejected",
+        Input::Forged(_) => "forged",
+        Input::Funded(_) => "funded",
+        Input::Impossible(_) => "impossible",
+        Input::NoSignature(_) => "no signature",
+        Input::Overdue => "overdue",
+        Input::PatienceOver => "patience over",
+        Input::PatienceOverRestored => "patience over, restored",
+        Input::Pay { .. } => "pay",
+        Input::RefusedUpdate { .. } => "refused update",
+        Input::RegisteredNewer(..) => "registered newer",
+        Input::RegisteredOlder(_) => "registered older",
+        Input::RegisteredSame(_) => "registered same",
+        Input::Rejected(_) => "rejected",
+        Input::Restored => "restored",
+        Input::Resume => "resume",
+        Input::Retracted(_) => "retracted",
+        Input::RetractedFinal(_) => "retracted, final",
+        Input::SameUpdate => "same update",
+        Input::Signature(_) => "signature",
+        Input::SignatureComplete(_) => "signature, complete",
+        Input::SignatureOfFinal(_) => "signature of a final",
+        Input::Stray => "stray",
+        Input::SyncAhead(_) => "sync ahead",
+        Input::SyncAheadFinal(_) => "sync ahead, final",
+        Input::SyncBehind => "sync behind",
+        Input::SyncEqual => "sync equal",
+        Input::Unsigned => "unsigned",
+        Input::Update(_) => "update",
+        Input::UpdatePastOurs(_) => "update past ours",
+        Input::UpdateRejected(_) => "update rejected",
+        Input::UpdateRejectedPlain(_) => "update rejected, plain",
+        Input::VersionZero(_) => "version 0",
+        Input::VersionZeroComplete(_) => "version 0, complete",
+        Input::Withdrawn(_) => "withdrawn",
+        Input::WithdrawnInPart(_) => "withdrawn, in part",
+    }
+}
+
+fn effect_name(effect: &Effect) -> String {
+    match effect {
+        Effect::Hold(_) => "hold".into(),
+        Effect::Ledger(intent) => format!("ledger {}", intent_name(*intent)),
+        Effect::Refuse(_) => "refuse".into(),
+        Effect::Send(message) => format!("send {}", message_name(message)),
+        Effect::Sign(_) => "sign".into(),
+        Effect::Tell(notice) => format!("tell {}", notice_name(notice)),
+    }
+}
+
+const fn intent_name(intent: Intent) -> &'static str {
+    match intent {
+        Intent::Conclude => "conclude",
+        Intent::ConcludeFinal => "conclude-final",
+        Intent::Deposit => "deposit",
+        Intent::Register => "register",
+        Intent::Withdraw => "withdraw",
+    }
+}
+
+const fn message_name(message: &Outgoing) -> &'static str {
+    match message {
+        Outgoing::Acceptance { .. } => "acceptance",
+        Outgoing::Accepted => "accepted",
+        Outgoing::Rejected(_) => "rejected",
+        Outgoing::Rejection { .. } => "rejection",
+        Outgoing::Sync { .. } => "sync",
+        Outgoing::Update { .. } => "update",
+        Outgoing::VersionZero(_) => "version 0",
+    }
+}
+
+const fn notice_name(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::Abandoned(_) => "abandoned",
+        Notice::Closing => "closing",
+        Notice::Concluded => "concluded",
+        Notice::Dispute(_) => "dispute",
+        Notice::Forged(_) => "forged",
+        Notice::Open => "open",
+        Notice::Paid(_) => "paid",
+        Notice::Received => "received",
+        Notice::Recovered => "recovered",
+        Notice::Refused(_) => "refused",
+        Notice::Restored => "restored",
+        Notice::Settled => "settled",
+    }
+}
+
+/// What differs between two records, in the order of the file's legend.
+fn differences(before: &Record, after: &Record) -> Vec<&'static str> {
+    let burned = before.burned != after.burned || before.highest != after.highest;
+    let parts = [
+        ("current", before.current != after.current),
+        ("restored", before.restored != after.restored),
+        ("burned", burned),
+        ("pending", before.pending != after.pending),
+        ("view", before.view != after.view),
+        ("wish", before.wish != after.wish),
+        ("ended", before.ended != after.ended),
+    ];
+    parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
