@@ -1,5 +1,5 @@
 //! go-perun's messages in both encodings: what go-perun itself wrote, and what may be said of every message.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod generate;
 mod properties;

@@ -181,6 +181,21 @@ fn second_encodings_are_malformed() {
     assert!(matches!(Codec::Perunio.decode(&zero), Err(Error::Malformed(_))));
 }
 
+#[test]
+fn a_count_is_bounded_before_its_items() {
+    let update = vector("update", Codec::Perunio);
+    // The counts of assets, participants and locked funds.
+    let counts = find(&update, &[1, 0, 2, 0, 0, 0]);
+    for (count, bounded) in [(1024_u16, true), (1025, false), (65_535, false)] {
+        for place in 0..3 {
+            let mut bytes = update[..counts + 6].to_vec();
+            bytes[counts + 2 * place..][..2].copy_from_slice(&count.to_le_bytes());
+            let result = Codec::Perunio.decode(&bytes);
+            assert_eq!(result == Ok(None), bounded, "{count} at {place}");
+        }
+    }
+}
+
 /// Where the sender and the recipient stand in these vectors in protobuf.
 const ADDRESSES: std::ops::Range<usize> = 2..38;
 
