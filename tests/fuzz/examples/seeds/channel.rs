@@ -69,9 +69,9 @@ fn locked() -> Result<State, Error> {
         (Asset::other(2, &[0xbb; 32])?, balances),
     ];
     let mut outcome = Allocation::new(&rows)?;
-    for index_map in [[0, 1], [1, 0]] {
+    for (id, index_map) in [(5, [0, 1]), (6, [1, 0])] {
         let locked = SubAlloc {
-            id: ChannelId::new([index_map[0] as u8; 32]),
+            id: ChannelId::new([id; 32]),
             balances: balances.into_iter().collect(),
             index_map,
         };

@@ -298,8 +298,8 @@ proptest! {
     #[test]
     fn sums_are_those_of_wide_numbers(a: [u64; 4], locked: [u64; 4]) {
         let mut state = state(0, [a[0], a[1]]);
-        for (at, amount) in locked.into_iter().enumerate() {
-            let id = ChannelId::new([at as u8; 32]);
+        for (at, amount) in (0..).zip(locked) {
+            let id = ChannelId::new([at; 32]);
             let balances = heapless::Vec::from_slice(&amounts([amount])).unwrap();
             let locked = SubAlloc { id, balances, index_map: [0, 1] };
             state.outcome.locked.push(locked).unwrap();
