@@ -221,8 +221,8 @@ pub struct VirtualChannelSettlementProposal {
 pub struct ChannelSync {
     /// The phase of the peer's state machine, in go-perun's numbers (§2.6).
     pub phase: u8,
-    /// Its newest state; `None` before there is one.
-    pub current: Option<Transaction>,
+    /// Its newest state. go-perun's type allows for none, but its process ends when it reads that.
+    pub current: Transaction,
 }
 
 /// A state with the signatures that exist.

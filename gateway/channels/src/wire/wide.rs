@@ -11,11 +11,11 @@ use sluicegate_protocol::{
     Error as ProtocolError,
     channel::{
         Address, Allocation, Amount, Asset, CcAddress, ChannelId, ChannelKind, ETHEREUM, MAX_CC,
-        MAX_DATA, Nonce, PARTICIPANTS, Participant, Rule, Signature, SubAlloc,
+        MAX_DATA, Nonce, PARTICIPANTS, Participant, Rule, Signature, State, SubAlloc,
     },
 };
 
-use super::{AddressMap, Envelope, Message};
+use super::{AddressMap, Envelope, Message, Transaction};
 use crate::Error;
 
 /// Bytes of a number in go-perun's own encoding.
@@ -94,6 +94,9 @@ pub enum Refusal {
     /// A message of a kind that go-perun v0.15 doesn't have.
     #[error("the message is of an unknown kind")]
     Message,
+    /// A channel of which the peer has no state.
+    #[error("there is no state to synchronise")]
+    NoState,
     /// A participant without an address of Ethereum, with which this crate signs, or with several others.
     #[error("a participant needs an address of Ethereum and at most one other")]
     Participant,
@@ -300,6 +303,12 @@ impl Notes {
 /// In place of a participant that doesn't fit.
 pub(super) const NOBODY: Participant = Participant::new(Address::ZERO);
 
+/// In place of a transaction without a state.
+pub(super) fn nothing() -> Transaction {
+    let state = State::initial(ChannelId::default(), Allocation::default());
+    Transaction { app: Address::ZERO, state, signatures: [None; PARTICIPANTS] }
+}
+
 /// In place of a signature that is none: r and s are 1.
 const UNSIGNED: [u8; Signature::LEN] = {
     let mut bytes = [0; Signature::LEN];
@@ -355,7 +364,7 @@ pub(super) fn bin(bytes: &[u8]) -> Result<std::vec::Vec<u8>, Error> {
 }
 
 /// A number of bytes without a leading zero, as go-perun bounds it.
-pub(super) fn minimal(bytes: &[u8]) -> Result<(), Error> {
+fn minimal(bytes: &[u8]) -> Result<(), Error> {
     if bytes.first() == Some(&0) || bytes.len() > MAX_NUMBER {
         return Err(Error::Malformed("a number has a leading zero or is too long"));
     }

@@ -11,10 +11,10 @@ use crate::{
     Error,
     wire::{
         AUX, AddressMap, BaseProposal, ChannelSync, ChannelUpdate, Envelope, LedgerChannelProposal,
-        Message, SignedState, SubChannelProposal, Subject, Transaction,
+        Message, Refusal, SignedState, SubChannelProposal, Subject, Transaction,
         VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
         WireAddress,
-        wide::{NOBODY, bound_auth},
+        wide::{NOBODY, bound_auth, nothing},
     },
 };
 
@@ -142,8 +142,11 @@ impl<'a> Reader<'a> {
 
     fn sync(&mut self) -> Result<ChannelSync, Stop> {
         let phase = self.u8()?;
-        let current = if self.bool()? { Some(self.transaction()?) } else { None };
-        Ok(ChannelSync { phase, current })
+        if self.bool()? {
+            return Ok(ChannelSync { phase, current: self.transaction()? });
+        }
+        self.notes.refuse(Refusal::NoState);
+        Ok(ChannelSync { phase, current: nothing() })
     }
 
     fn transaction(&mut self) -> Result<Transaction, Stop> {

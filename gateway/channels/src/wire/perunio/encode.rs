@@ -9,9 +9,8 @@ use crate::{
     Error,
     wire::{
         AUX, AddressMap, BaseProposal, ChannelSync, ChannelUpdate, Envelope, LedgerChannelProposal,
-        MAX_MESSAGE, Message, SignedState, SubChannelProposal, Transaction,
-        VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
-        wide,
+        MAX_MESSAGE, Message, SignedState, SubChannelProposal, VirtualChannelFundingProposal,
+        VirtualChannelProposal, VirtualChannelSettlementProposal, wide,
     },
 };
 
@@ -213,10 +212,9 @@ impl Writer {
 
     fn sync(&mut self, sync: &ChannelSync) -> Result<(), Error> {
         self.put(&[16, sync.phase]);
-        self.bool(sync.current.is_some());
-        let Some(Transaction { app, state, signatures }) = &sync.current else { return Ok(()) };
-        self.state(app, state)?;
-        self.signatures(signatures);
+        self.bool(true);
+        self.state(&sync.current.app, &sync.current.state)?;
+        self.signatures(&sync.current.signatures);
         Ok(())
     }
 

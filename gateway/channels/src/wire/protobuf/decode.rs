@@ -14,7 +14,7 @@ use crate::{
         Message, Refusal, SignedState, SubChannelProposal, Subject, Transaction,
         VirtualChannelFundingProposal, VirtualChannelProposal, VirtualChannelSettlementProposal,
         WireAddress,
-        wide::{NOBODY, Notes, bound_auth, minimal, text},
+        wide::{NOBODY, Notes, bound_auth, nothing, text},
     },
 };
 
@@ -174,9 +174,11 @@ impl Reader {
         let phase = u8::try_from(fields.number(1)?);
         let phase = phase.map_err(|_| Error::Malformed("a phase is above 255"))?;
         let mut transaction = fields.message(2)?;
-        let current = match transaction.next()? {
-            0 => None,
-            _ => Some(self.transaction(&mut transaction)?),
+        let current = if transaction.next()? == 0 {
+            self.notes.refuse(Refusal::NoState);
+            nothing()
+        } else {
+            self.transaction(&mut transaction)?
         };
         transaction.end(2)?;
         Ok(ChannelSync { phase, current })
@@ -312,10 +314,7 @@ impl Reader {
     }
 
     fn balance(&mut self, mut fields: Fields<'_>) -> Result<std::vec::Vec<Amount>, Error> {
-        let amounts = fields.items(1, |bytes| {
-            minimal(bytes)?;
-            self.notes.amount(bytes)
-        })?;
+        let amounts = fields.items(1, |bytes| self.notes.amount(bytes))?;
         fields.end(1)?;
         Ok(amounts)
     }

@@ -169,9 +169,8 @@ impl Writer {
     fn sync(&mut self, sync: &ChannelSync) -> Result<(), Error> {
         self.number(1, u64::from(sync.phase));
         self.try_message(2, |fields| {
-            let Some(transaction) = &sync.current else { return Ok(()) };
-            fields.state(1, &transaction.app, &transaction.state)?;
-            fields.signatures(2, &transaction.signatures);
+            fields.state(1, &sync.current.app, &sync.current.state)?;
+            fields.signatures(2, &sync.current.signatures);
             Ok(())
         })
     }
