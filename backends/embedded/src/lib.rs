@@ -19,11 +19,15 @@
 //! [`Client::new`]. Shown by: `tests/`.
 #![forbid(unsafe_code)]
 
+mod adjudicator;
 pub mod anchors;
+pub mod asset;
+mod books;
 pub mod chain;
 pub mod client;
 pub mod disk;
 mod error;
+mod holdings;
 pub mod owner;
 pub mod record;
 pub mod server;
@@ -31,6 +35,7 @@ mod socket;
 mod state;
 pub mod transaction;
 mod tree;
+mod undo;
 pub mod wire;
 
 pub use chain::{Chain, Settings};
