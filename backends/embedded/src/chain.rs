@@ -8,11 +8,11 @@
 
 use sluicegate_ledger::{
     Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Dispute, Error as PortError,
-    EventPage, Head, Landed, Status, TransactionId, evidence::Receipt,
+    Event, EventKind, EventPage, Head, Landed, Status, TransactionId, evidence::Receipt,
 };
 use sluicegate_protocol::{
     Checkpoint, Digest, SigningKey,
-    channel::{Amount, ChannelId, FundingId},
+    channel::{self, Amount, ChannelId, FundingId},
     note,
 };
 
@@ -33,6 +33,8 @@ pub const MAX_POOL: usize = 4096;
 pub const MAX_AHEAD: u64 = 16;
 /// Most events of a page.
 pub const MAX_EVENTS: usize = 100;
+/// Most bytes of a page's events, by the estimate of [`size`]; a message is longer.
+const MAX_EVENT_BYTES: usize = 60 * 1024;
 
 /// How a ledger behaves. Grant and finality are fixed when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,7 +272,12 @@ impl Chain {
         };
         let start = usize::try_from(start).map_err(|_| PortError::CursorUnknown)?;
         let rest = self.state.events.get(start..).ok_or(PortError::CursorUnknown)?;
-        let events = rest[..rest.len().min(MAX_EVENTS)].to_vec();
+        let mut bytes = 0usize;
+        let fits = |event: &&Event| {
+            bytes = bytes.saturating_add(size(&event.kind));
+            bytes <= MAX_EVENT_BYTES
+        };
+        let events: Vec<_> = rest.iter().take(MAX_EVENTS).take_while(fits).cloned().collect();
         let next = Cursor(((start + events.len()) as u64).to_be_bytes().to_vec());
         Ok(EventPage { events, next })
     }
@@ -333,6 +340,14 @@ impl Chain {
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// No event is longer than this on the wire.
+const fn size(kind: &EventKind) -> usize {
+    match kind {
+        EventKind::Registered { signed: Some(_), .. } => channel::State::MAX_ENCODED + 512,
+        _ => 512,
     }
 }
 
