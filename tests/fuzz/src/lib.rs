@@ -9,6 +9,7 @@
 //! `[[bin]]` and a seed (`examples/seeds/`); a finding is kept as `corpus/<target>/<name>`.
 
 // The simulated devices' client, so that there is one.
+mod channel;
 #[path = "../../devices/dtls.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod client;
@@ -22,6 +23,7 @@ mod notary;
 mod protocol;
 mod senml;
 
+pub use channel::channel_state;
 pub use coap::{coap_endpoint, coap_message, link_format};
 pub use daemon::{configuration, feed_rows, log_tail, mqtt_topic, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
@@ -41,6 +43,7 @@ pub type Target = fn(&[u8]) -> bool;
 pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
     ("bundle", bundle),
+    ("channel_state", channel_state),
     ("checkpoint", checkpoint),
     ("coap_endpoint", coap_endpoint),
     ("coap_message", coap_message),

@@ -195,7 +195,7 @@ fn read_row(reader: &mut Reader<'_>) -> Result<(Asset, [Amount; PARTICIPANTS]), 
             chain_id: read_amount(reader)?,
             holder: Address::new(reader.bytes_of()?),
         },
-        (_, 4) => Asset::other(backend, reader.bytes()?)?,
+        (backend, 4) if backend != ETHEREUM => Asset::other(backend, reader.bytes()?)?,
         _ => return Err(Error::Record("a row has another number of items")),
     };
     Ok((asset, [read_amount(reader)?, read_amount(reader)?]))

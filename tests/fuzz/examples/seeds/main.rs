@@ -3,6 +3,7 @@
 //! Guarantees: the same files each time. Does not: remove files, so findings of the fuzzer stay.
 //! Run it after a format has changed; `cargo test` says when a corpus has no accepted seed left.
 
+mod channel;
 mod coap;
 mod daemon;
 mod device;
@@ -24,6 +25,7 @@ use sluicegate_protocol::{Checkpoint, Digest, SigningKey, note};
 fn main() -> io::Result<()> {
     let seeds = [
         protocol::seeds(),
+        channel::seeds(),
         senml::seeds(),
         ledger::seeds(),
         embedded::seeds(),

@@ -1,4 +1,4 @@
-//! Known answers that were checked against the contracts' bytecode, and one signature of go-perun's Ethereum backend.
+//! Known answers that were checked against the contracts' bytecode, perun-eth-backend v0.6.0.
 
 use std::{format, string::ToString};
 

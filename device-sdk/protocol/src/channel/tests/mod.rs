@@ -47,8 +47,10 @@ fn amounts<const N: usize>(numbers: [u64; N]) -> [Amount; N] {
 
 /// The channel of the known answers.
 fn params() -> Params {
-    let shares: [[u8; 32]; 2] =
-        [core::array::from_fn(|at| at as u8), core::array::from_fn(|at| at as u8 + 32)];
+    let shares = [0, 32].map(|first: u8| {
+        let mut next = first..;
+        [(); 32].map(|()| next.next().unwrap())
+    });
     Params {
         challenge_duration: 60,
         nonce: Nonce::from_shares(&shares[0], &shares[1]),
