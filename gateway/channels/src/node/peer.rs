@@ -107,7 +107,7 @@ impl Node {
     }
 
     fn sync(&mut self, peer: &str, sync: ChannelSync, now: Now, out: &mut Vec<Output>) {
-        let Some(Transaction { state, signatures, .. }) = sync.current else { return };
+        let Transaction { state, signatures, .. } = sync.current;
         let channel = state.channel;
         let current = both(signatures).map(|signatures| Box::new((state, signatures)));
         self.hear(peer, channel, PeerMessage::Sync { current }, now, out);
@@ -155,7 +155,8 @@ pub(super) fn to_wire(record: &Record, message: Outgoing) -> Option<Message> {
             Message::ChannelUpdateRej { channel, version, reason }
         }
         Outgoing::Sync { current, .. } => {
-            let current = current.map(|current| transaction(current.state, current.signatures));
+            // Before version 0 is signed there is nothing to show, and nothing is what ends a go-perun process.
+            let current = current.map(|current| transaction(current.state, current.signatures))?;
             Message::ChannelSync(Box::new(ChannelSync { phase: go_perun(record.phase), current }))
         }
         Outgoing::Update { state, signature } => {
