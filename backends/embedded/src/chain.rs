@@ -7,16 +7,20 @@
 //! Order of use: [`Chain::open`], [`Chain::submit`], [`Chain::tick`] with the time, and the questions.
 
 use sluicegate_ledger::{
-    Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Error as PortError, EventPage,
-    Head, Request, Status, TransactionId, evidence::Receipt,
+    Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Dispute, Error as PortError,
+    Event, EventKind, EventPage, Head, Landed, Status, TransactionId, evidence::Receipt,
 };
-use sluicegate_protocol::{Checkpoint, Digest, SigningKey, note};
+use sluicegate_protocol::{
+    Checkpoint, Digest, SigningKey,
+    channel::{self, Amount, ChannelId, FundingId},
+    note,
+};
 
 use crate::{
     Error,
     disk::Disk,
     record::{Genesis, Log, Record},
-    state::{Block, Place, State},
+    state::{Block, Place, State, seconds},
     transaction::Transaction,
     tree::Tree,
 };
@@ -29,6 +33,8 @@ pub const MAX_POOL: usize = 4096;
 pub const MAX_AHEAD: u64 = 16;
 /// Most events of a page.
 pub const MAX_EVENTS: usize = 100;
+/// Most bytes of a page's events, by the estimate of [`size`]; a message is longer.
+const MAX_EVENT_BYTES: usize = 60 * 1024;
 
 /// How a ledger behaves. Grant and finality are fixed when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +132,8 @@ impl Chain {
         // A clock that was set back counts as time that passed.
         let passed = now_ms.abs_diff(self.last_block);
         let heartbeat = self.settings.heartbeat_ms.is_some_and(|after| passed >= after);
-        let due = passed >= self.settings.block_interval_ms && self.has_work();
+        let due = passed >= self.settings.block_interval_ms
+            && (self.has_work() || self.ends_a_challenge(now_ms));
         if due || heartbeat {
             self.produce(now_ms)?;
         }
@@ -155,11 +162,8 @@ impl Chain {
         self.state.apply(record).map_err(|reason| PortError::Unavailable(reason.into()))
     }
 
-    fn may_accept(&self, transaction: &Transaction) -> Result<(), PortError> {
+    fn may_accept(&mut self, transaction: &Transaction) -> Result<(), PortError> {
         let body = &transaction.body;
-        if !matches!(body.request, Request::Anchor(_)) {
-            return Err(PortError::Rejected("this ledger has no channels".into()));
-        }
         let account = self.state.account(&body.account);
         if body.nonce < account.next_nonce {
             return Err(PortError::NonceUsed { next: account.next_nonce });
@@ -177,23 +181,33 @@ impl Chain {
         }
         let of_account = self.state.pool.range((body.account, 0)..=(body.account, u64::MAX));
         let others = of_account.filter(|((_, nonce), _)| *nonce != body.nonce);
-        let others: u128 = others.map(|(_, (_, known))| u128::from(known.body.fee)).sum();
-        let (needed, balance) = (others + u128::from(body.fee), u128::from(account.balance));
-        if needed > balance { Err(PortError::Unfunded { needed, balance }) } else { Ok(()) }
+        let others = others.map(|(_, (_, known))| known.body.cost());
+        let needed = others.fold(body.cost(), u128::saturating_add);
+        let balance = self.state.books.balance(&body.account);
+        if needed > balance {
+            return Err(PortError::Unfunded { needed, balance });
+        }
+        // What can't have an effect as things stand is not even accepted.
+        let now = seconds(self.state.newest().header.time_ms);
+        Ok(self.state.books.check(&body.account, &body.request, now)?)
     }
 
-    /// What goes into the next block: for each account the transactions that follow without a gap.
-    fn choose(&self) -> Vec<(TransactionId, Transaction)> {
+    /// What goes into the next block: for each account the transactions that follow without a gap, as far as what it
+    /// has now pays for them.
+    fn choose(&self) -> Vec<(TransactionId, &Transaction)> {
         let (mut chosen, mut next) = (Vec::new(), None);
         for ((account, nonce), (id, transaction)) in &self.state.pool {
-            let expected = match next {
-                Some((same, nonce)) if same == *account => nonce,
-                _ => self.state.account(account).next_nonce,
+            let body = &transaction.body;
+            let (expected, left) = match next {
+                Some((same, nonce, left)) if same == account => (nonce, left),
+                _ => (self.state.account(account).next_nonce, self.state.books.balance(account)),
             };
-            next = Some((*account, expected));
-            if *nonce == expected && transaction.body.fee >= self.settings.base_fee {
-                chosen.push((*id, transaction.clone()));
-                next = Some((*account, nonce.saturating_add(1)));
+            next = Some((account, expected, left));
+            let pays = body.fee >= self.settings.base_fee && left >= body.fee.into();
+            if *nonce == expected && pays {
+                chosen.push((*id, transaction));
+                // Nothing that costs follows a deposit that may be more than is left.
+                next = Some((account, nonce.saturating_add(1), left.saturating_sub(body.cost())));
             }
             if chosen.len() == MAX_BLOCK {
                 break;
@@ -206,6 +220,14 @@ impl Chain {
     fn has_work(&self) -> bool {
         let open = &self.state.blocks[self.state.finalised.size()..];
         open.iter().any(|block| !block.receipts.is_empty()) || !self.choose().is_empty()
+    }
+
+    /// Whether a block of this time is the first behind the end of a challenge: ledger time gets there even if nobody
+    /// submits anything, because that is what the next transaction waits for.
+    fn ends_a_challenge(&self, now_ms: u64) -> bool {
+        let newest = seconds(self.state.newest().header.time_ms);
+        let end = self.state.books.next_deadline(newest);
+        end.is_some_and(|end| end <= seconds(now_ms))
     }
 
     /// How far the ledger is.
@@ -232,7 +254,7 @@ impl Chain {
         Account {
             next_nonce: account.next_nonce,
             final_nonce: account.final_nonce,
-            balance: account.balance.into(),
+            balance: self.state.books.balance(key),
             time_ms: self.state.newest().header.time_ms,
         }
     }
@@ -250,7 +272,12 @@ impl Chain {
         };
         let start = usize::try_from(start).map_err(|_| PortError::CursorUnknown)?;
         let rest = self.state.events.get(start..).ok_or(PortError::CursorUnknown)?;
-        let events = rest[..rest.len().min(MAX_EVENTS)].to_vec();
+        let mut bytes = 0usize;
+        let fits = |event: &&Event| {
+            bytes = bytes.saturating_add(size(&event.kind));
+            bytes <= MAX_EVENT_BYTES
+        };
+        let events: Vec<_> = rest.iter().take(MAX_EVENTS).take_while(fits).cloned().collect();
         let next = Cursor(((start + events.len()) as u64).to_be_bytes().to_vec());
         Ok(EventPage { events, next })
     }
@@ -263,6 +290,26 @@ impl Chain {
     /// The newest anchor of an account.
     pub fn newest(&self, account: &[u8; 32]) -> Option<AnchorRecord> {
         self.state.newest_of(account).and_then(|place| self.state.anchor(place))
+    }
+
+    /// Where the request with this key had its effect last.
+    pub fn landed(&self, key: &Digest) -> Option<Landed> {
+        self.state.landed(key)
+    }
+
+    /// What was registered last for a channel.
+    pub fn dispute(&self, channel: &ChannelId) -> Option<Dispute> {
+        self.state.books.dispute(channel).cloned()
+    }
+
+    /// What lies there for a participant of a channel.
+    pub fn holdings(&self, funding: &FundingId) -> Amount {
+        self.state.books.part(funding)
+    }
+
+    /// Whether the outcome of a channel is fixed.
+    pub fn is_settled(&self, channel: &ChannelId) -> bool {
+        self.state.books.is_settled(channel)
     }
 
     /// The proof that a digest is anchored in a final block.
@@ -293,6 +340,14 @@ impl Chain {
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// No event is longer than this on the wire.
+const fn size(kind: &EventKind) -> usize {
+    match kind {
+        EventKind::Registered { signed: Some(_), .. } => channel::State::MAX_ENCODED + 512,
+        _ => 512,
     }
 }
 

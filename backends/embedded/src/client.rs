@@ -10,8 +10,8 @@ use std::{
 };
 
 use sluicegate_ledger::{
-    Account, AccountId, AnchorRecord, Anchors, Asset, Cursor, Description, Error, EventPage, Fee,
-    Head, Landed, Ledger, LedgerId, Reply, Request, Signed, Status, TransactionId, Unsigned,
+    Account, AccountId, Asset, Cursor, Description, Error, EventPage, Fee, Head, Landed, Ledger,
+    LedgerId, Reply, Request, Signed, Status, Terms, TransactionId, Unsigned,
 };
 use sluicegate_protocol::{
     Checkpoint, Digest, SigningKey, VerifyingKey,
@@ -19,6 +19,7 @@ use sluicegate_protocol::{
 };
 
 use crate::{
+    channels,
     owner::Owner,
     socket::Remote,
     transaction::Body,
@@ -63,6 +64,7 @@ pub struct Remotely {
 pub struct Backend<T> {
     transport: T,
     description: Description,
+    pub(crate) terms: Terms,
     name: String,
     key: SigningKey,
     verifier: Option<VerifyingKey>,
@@ -111,8 +113,10 @@ impl<T: Transport> Backend<T> {
             asset: Asset { symbol: "unit".into(), decimals: 0 },
             trust: TRUST,
         };
+        let account = key.verifying_key().to_bytes();
+        let terms = channels::terms(&name, description.asset.clone(), &account);
         let newest_head = Mutex::default();
-        Ok(Self { transport, description, name, key, verifier, newest_head })
+        Ok(Self { transport, description, terms, name, key, verifier, newest_head })
     }
 
     /// Does what only a ledger that allows faults does.
@@ -198,6 +202,10 @@ impl<T: Transport> Ledger for Backend<T> {
 
     fn build<'a>(&'a self, request: &'a Request, nonce: u64, fee: Fee) -> Reply<'a, Unsigned> {
         Box::pin(async move {
+            request.check()?;
+            if let Request::Progress(_) = request {
+                return Err(Error::Rejected("this ledger runs no apps".into()));
+            }
             let Answer::Fee(asked) = self.ask(Question::Fee).await? else { return Err(UNFIT) };
             let fee = match fee {
                 Fee::AtLeast(floor) => {
@@ -245,15 +253,7 @@ impl<T: Transport> Ledger for Backend<T> {
     }
 
     fn landed<'a>(&'a self, request: &'a Request) -> Reply<'a, Option<Landed>> {
-        Box::pin(async move {
-            let Request::Anchor(digest) = request else { return Ok(None) };
-            let found = self.find(digest).await?;
-            Ok(found.map(|AnchorRecord { transaction, block, is_final, .. }| Landed {
-                transaction,
-                block,
-                is_final,
-            }))
-        })
+        Box::pin(self.done(request))
     }
 
     fn events<'a>(&'a self, from: &'a Cursor) -> Reply<'a, EventPage> {

@@ -9,21 +9,28 @@
 //! - [`client`]: [`Client`] and [`Embedded`], which implement the port over the socket and in process
 //! - [`transaction`]: what an account signs
 //! - [`anchors`]: digests on the ledger and their evidence
+//! - `channels`, [`asset`]: payment channels, and the ledger's money as they name it
 //! - [`owner`]: the one process that owns the file; clock and faults
 //! - [`server`]: the local socket
 //! - [`wire`]: the messages on it
 //! - [`chain`]: the state machine of blocks, accounts and events
+//! - `books`, `adjudicator`, `holdings`: the rules of channels and money, with the way back
 //! - [`record`], [`disk`]: the file
 //!
 //! Order of use: [`Owner::open`], then [`server::serve`] or [`owner::drive`] with [`Embedded::new`]; elsewhere
 //! [`Client::new`]. Shown by: `tests/`.
 #![forbid(unsafe_code)]
 
+mod adjudicator;
 pub mod anchors;
+pub mod asset;
+mod books;
 pub mod chain;
+mod channels;
 pub mod client;
 pub mod disk;
 mod error;
+mod holdings;
 pub mod owner;
 pub mod record;
 pub mod server;
@@ -31,6 +38,7 @@ mod socket;
 mod state;
 pub mod transaction;
 mod tree;
+mod undo;
 pub mod wire;
 
 pub use chain::{Chain, Settings};

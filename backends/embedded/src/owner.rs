@@ -230,11 +230,15 @@ fn ask_chain(chain: &Chain, question: &Question) -> Result<Answer, PortError> {
         Question::AnchorEvidence(digest) => Answer::AnchorEvidence(chain.anchor_evidence(digest)?),
         Question::BlockEvidence(number) => Answer::BlockEvidence(chain.block_evidence(*number)?),
         Question::Describe => Answer::Name(chain.name().into()),
+        Question::Dispute(channel) => Answer::Dispute(chain.dispute(channel).map(Box::new)),
         Question::Events(cursor) => Answer::Events(chain.events(cursor)?),
         Question::Fee => Answer::Fee(chain.base_fee()),
         Question::Find(digest) => Answer::Anchor(chain.find(digest)),
         Question::Head => Answer::Head { head: chain.head(), signed: chain.signed_head() },
+        Question::Holdings(funding) => Answer::Holdings(chain.holdings(funding)),
+        Question::Landed(key) => Answer::Landed(chain.landed(key)),
         Question::Newest(key) => Answer::Anchor(chain.newest(key)),
+        Question::Settled(channel) => Answer::Settled(chain.is_settled(channel)),
         Question::Status(id) => Answer::Status(chain.status(id)),
         Question::Admin(_) | Question::Submit(_) => {
             return Err(PortError::Mismatch("it changes the ledger"));

@@ -1,4 +1,4 @@
-//! What the records of a ledger add up to: blocks, accounts, pool, anchors, events.
+//! What the records of a ledger add up to: blocks, accounts, pool, anchors, events; money and channels in its books.
 //!
 //! Guarantees: a record leads from one state to exactly one other, live and when the file is read again; a record that
 //! contradicts the state changes nothing. Does not: write; [`crate::chain`] makes a record durable before it is applied.
@@ -6,32 +6,45 @@
 use std::collections::BTreeMap;
 
 use sluicegate_ledger::{
-    AccountId, AnchorRecord, BlockRef, Event, EventKind, Finality, Status, TransactionId,
+    AccountId, AnchorRecord, BlockRef, Event, EventKind, Finality, Landed, Status, TransactionId,
     evidence::{BlockHeader, Receipt},
 };
 use sluicegate_protocol::Digest;
 
 use crate::{
+    asset::native_asset,
+    books::{Books, Mark},
     record::{Genesis, Record},
     transaction::Transaction,
     tree::Tree,
 };
 
-/// One block. Transactions are kept while a reorg may take it back.
+/// One block. Transactions and events are kept while a reorg may take it back.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) header: BlockHeader,
     pub(crate) hash: Digest,
     pub(crate) receipts: Vec<Receipt>,
+    /// Places of the transactions that had no effect.
+    failed: Vec<usize>,
     transactions: Vec<Transaction>,
+    events: Vec<(TransactionId, EventKind)>,
+    /// The books before it.
+    before: Mark,
+}
+
+/// What the transactions of a block did.
+struct Effects {
+    before: Mark,
+    failed: Vec<usize>,
+    events: Vec<(TransactionId, EventKind)>,
 }
 
 /// One account.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AccountState {
     pub(crate) next_nonce: u64,
     pub(crate) final_nonce: u64,
-    pub(crate) balance: u64,
     /// Anchors in blocks, to know the newest.
     newest: Option<Place>,
 }
@@ -51,9 +64,11 @@ pub(crate) struct State {
     pub(crate) finalised: Tree,
     pub(crate) pool: BTreeMap<([u8; 32], u64), (TransactionId, Transaction)>,
     pub(crate) events: Vec<Event>,
+    pub(crate) books: Books,
     accounts: BTreeMap<[u8; 32], AccountState>,
     included: BTreeMap<TransactionId, Place>,
-    anchors: BTreeMap<Digest, Vec<Place>>,
+    /// Where each request had its effect, by its key.
+    done: BTreeMap<Digest, Vec<Place>>,
 }
 
 impl State {
@@ -64,13 +79,15 @@ impl State {
             finalised: Tree::default(),
             pool: BTreeMap::new(),
             events: Vec::new(),
+            books: Books::new(genesis.grant, native_asset(&genesis.name)),
             accounts: BTreeMap::new(),
             included: BTreeMap::new(),
-            anchors: BTreeMap::new(),
+            done: BTreeMap::new(),
             genesis,
         };
         let header = state.next_header(state.genesis.time_ms, &[]);
-        state.push_block(header, Vec::new());
+        let effects = Effects { before: state.books.mark(), failed: vec![], events: vec![] };
+        state.push_block(header, Vec::new(), Vec::new(), effects);
         state
     }
 
@@ -88,9 +105,7 @@ impl State {
     }
 
     pub(crate) fn account(&self, key: &[u8; 32]) -> AccountState {
-        let balance = self.genesis.grant;
-        let first_seen = AccountState { next_nonce: 0, final_nonce: 0, balance, newest: None };
-        self.accounts.get(key).copied().unwrap_or(first_seen)
+        self.accounts.get(key).copied().unwrap_or_default()
     }
 
     #[expect(clippy::expect_used, reason = "the genesis block is there from the beginning")]
@@ -103,13 +118,22 @@ impl State {
     }
 
     pub(crate) fn status(&self, id: &TransactionId) -> Status {
-        if let Some(block) = self.included.get(id).and_then(|place| self.block_at(place.block)) {
-            let is_final = self.is_final(block.header.number);
+        if let Some((place, block)) = self.included.get(id).and_then(|place| self.at(*place)) {
+            let is_final = self.is_final(place.block);
+            let failed = block.failed.contains(&place.index);
             let block = Self::block_ref(block);
-            return if is_final { Status::Final { block } } else { Status::Included { block } };
+            return match (failed, is_final) {
+                (true, is_final) => Status::Failed { block, is_final },
+                (false, true) => Status::Final { block },
+                (false, false) => Status::Included { block },
+            };
         }
         let pending = self.pool.values().any(|(known, _)| known == id);
         if pending { Status::Pending } else { Status::Unknown }
+    }
+
+    fn at(&self, place: Place) -> Option<(Place, &Block)> {
+        self.block_at(place.block).map(|block| (place, block))
     }
 
     pub(crate) fn block_at(&self, number: u64) -> Option<&Block> {
@@ -122,7 +146,16 @@ impl State {
 
     /// The first anchor of a digest.
     pub(crate) fn find(&self, digest: &Digest) -> Option<Place> {
-        self.anchors.get(digest).and_then(|places| places.first()).copied()
+        self.done.get(digest).and_then(|places| places.first()).copied()
+    }
+
+    /// Where the request with this key had its effect last.
+    pub(crate) fn landed(&self, key: &Digest) -> Option<Landed> {
+        let place = self.done.get(key).and_then(|places| places.last()).copied()?;
+        let block = self.block_at(place.block)?;
+        let transaction = TransactionId(block.receipts.get(place.index)?.transaction);
+        let is_final = self.is_final(place.block);
+        Some(Landed { transaction, block: Self::block_ref(block), is_final })
     }
 
     pub(crate) fn newest_of(&self, account: &[u8; 32]) -> Option<Place> {
@@ -170,42 +203,69 @@ impl State {
             return Err("a block does not follow the one before");
         }
         let mut nonces = BTreeMap::new();
-        for Transaction { body, .. } in &transactions {
-            let known = self.account(&body.account);
-            let (next, balance) =
-                nonces.entry(body.account).or_insert((known.next_nonce, known.balance));
-            let left = balance.checked_sub(body.fee).filter(|_| body.nonce == *next);
-            (*next, *balance) =
-                (body.nonce.saturating_add(1), left.ok_or("a block breaks a nonce or a balance")?);
+        for Receipt { account, nonce, .. } in &receipts {
+            let next = nonces.entry(*account).or_insert(self.account(account).next_nonce);
+            if nonce != next {
+                return Err("a block breaks a nonce");
+            }
+            *next = nonce.saturating_add(1);
         }
-        self.push_block(header, transactions);
+        let effects = self.execute(&header, ids, &transactions)?;
+        self.push_block(header, receipts, transactions, effects);
         Ok(())
     }
 
-    fn push_block(&mut self, header: BlockHeader, transactions: Vec<Transaction>) {
-        let ids: Vec<_> = transactions.iter().map(|t| t.body.id(&self.genesis.name)).collect();
-        let receipts: Vec<_> =
-            ids.iter().zip(&transactions).map(|(id, t)| t.receipt(id.0)).collect();
-        for (index, receipt) in receipts.iter().enumerate() {
-            self.include(Place { block: header.number, index }, receipt);
+    /// Does what the transactions of a block ask for; all of it, or nothing when a fee can't be paid.
+    fn execute(
+        &mut self,
+        header: &BlockHeader,
+        ids: &[TransactionId],
+        transactions: &[Transaction],
+    ) -> Result<Effects, &'static str> {
+        let before = self.books.mark();
+        let mut effects = Effects { before, failed: Vec::new(), events: Vec::new() };
+        for (index, (id, Transaction { body, .. })) in ids.iter().zip(transactions).enumerate() {
+            if self.books.charge(&body.account, body.fee).is_err() {
+                self.books.rewind(before);
+                return Err("a block breaks a balance");
+            }
+            match self.books.execute(&body.account, &body.request, seconds(header.time_ms)) {
+                Ok(events) => effects.events.extend(events.into_iter().map(|kind| (*id, kind))),
+                Err(_) => effects.failed.push(index),
+            }
         }
-        self.blocks.push(Block { hash: header.hash(), header, receipts, transactions });
+        Ok(effects)
+    }
+
+    fn push_block(
+        &mut self,
+        header: BlockHeader,
+        receipts: Vec<Receipt>,
+        transactions: Vec<Transaction>,
+        Effects { before, failed, events }: Effects,
+    ) {
+        for (index, receipt) in receipts.iter().enumerate() {
+            let place = Place { block: header.number, index };
+            self.include(place, receipt, !failed.contains(&index));
+        }
+        let hash = header.hash();
+        self.blocks.push(Block { header, hash, receipts, failed, transactions, events, before });
         if self.genesis.finality_blocks > 0 {
             self.announce(header.number, Finality::Included);
         }
         self.finalise();
     }
 
-    fn include(&mut self, place: Place, receipt: &Receipt) {
-        let mut account = self.account(&receipt.account);
+    fn include(&mut self, place: Place, receipt: &Receipt, has_effect: bool) {
+        let account = self.accounts.entry(receipt.account).or_default();
         account.next_nonce = receipt.nonce.saturating_add(1);
-        account.balance = account.balance.saturating_sub(receipt.fee);
-        account.newest = Some(place);
-        self.accounts.insert(receipt.account, account);
+        if receipt.operation.anchor().is_some() {
+            account.newest = Some(place);
+        }
         self.pool.remove(&(receipt.account, receipt.nonce));
         self.included.insert(TransactionId(receipt.transaction), place);
-        if let Some(digest) = receipt.operation.anchor() {
-            self.anchors.entry(digest).or_default().push(place);
+        if has_effect {
+            self.done.entry(*receipt.operation.key()).or_default().push(place);
         }
     }
 
@@ -223,14 +283,22 @@ impl State {
                 }
             }
             self.announce(index as u64, Finality::Final);
+            self.blocks[index].events = Vec::new();
+            let after = self.blocks.get(index + 1).map(|block| block.before);
+            self.books.forget(after.unwrap_or(self.books.mark()));
         }
     }
 
     fn announce(&mut self, number: u64, finality: Finality) {
         let Some(block) = self.block_at(number) else { return };
-        let events: Vec<_> =
-            block.receipts.iter().filter_map(|r| event(block, r, finality)).collect();
-        self.events.extend(events);
+        let at = Self::block_ref(block);
+        let events = block.events.iter().map(|(transaction, kind)| Event {
+            kind: kind.clone(),
+            transaction: *transaction,
+            block: at,
+            finality,
+        });
+        self.events.extend(events.collect::<Vec<_>>());
     }
 
     fn retract(&mut self, blocks: u64, keep: bool) -> Result<(), &'static str> {
@@ -247,15 +315,17 @@ impl State {
     }
 
     fn undo(&mut self, block: Block, keep: bool) {
-        for receipt in block.receipts.iter().rev() {
-            let id = TransactionId(receipt.transaction);
-            self.included.remove(&id);
-            let places = receipt.operation.anchor().and_then(|d| self.anchors.get_mut(&d));
-            places.map(Vec::pop);
+        self.books.rewind(block.before);
+        for (index, receipt) in block.receipts.iter().enumerate().rev() {
+            self.included.remove(&TransactionId(receipt.transaction));
+            if !block.failed.contains(&index)
+                && let Some(places) = self.done.get_mut(receipt.operation.key())
+            {
+                places.pop();
+            }
             let newest = self.newest_before(&receipt.account);
             if let Some(account) = self.accounts.get_mut(&receipt.account) {
                 account.next_nonce = receipt.nonce;
-                account.balance = account.balance.saturating_add(receipt.fee);
                 account.newest = newest;
             }
         }
@@ -267,21 +337,16 @@ impl State {
     /// The newest anchor of an account in the blocks that are left.
     fn newest_before(&self, account: &[u8; 32]) -> Option<Place> {
         self.blocks.iter().rev().find_map(|block| {
-            let index = block.receipts.iter().rposition(|receipt| receipt.account == *account)?;
+            let is_it = |r: &Receipt| r.account == *account && r.operation.anchor().is_some();
+            let index = block.receipts.iter().rposition(is_it)?;
             Some(Place { block: block.header.number, index })
         })
     }
 }
 
-fn event(block: &Block, receipt: &Receipt, finality: Finality) -> Option<Event> {
-    let digest = receipt.operation.anchor()?;
-    let account = AccountId(receipt.account.to_vec());
-    Some(Event {
-        kind: EventKind::Anchored { digest, account },
-        transaction: TransactionId(receipt.transaction),
-        block: BlockRef { number: block.header.number, hash: block.hash },
-        finality,
-    })
+/// Ledger time as channels count it.
+pub(crate) const fn seconds(time_ms: u64) -> u64 {
+    time_ms / 1_000
 }
 
 /// The leaf hash of a header is the block's hash: the tree of final blocks is an RFC 6962 log of headers.

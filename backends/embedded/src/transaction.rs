@@ -35,6 +35,15 @@ impl Body {
         Self { account, nonce, fee, request: request.clone() }
     }
 
+    /// The most that it takes from the account: the fee, and what it deposits.
+    pub fn cost(&self) -> u128 {
+        let deposited = match &self.request {
+            Request::Deposit(deposit) => u128::try_from(deposit.amount).unwrap_or(u128::MAX),
+            _ => 0,
+        };
+        deposited.saturating_add(self.fee.into())
+    }
+
     /// Reads the one encoding.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         cbor::decode("transaction body", bytes)

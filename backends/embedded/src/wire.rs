@@ -3,18 +3,25 @@
 //! Guarantees: one encoding of each message, strictly read. Does not: authenticate; who may connect is the socket's
 //! permissions, what an account may do is in the signatures of its transactions.
 
+mod events;
 mod values;
 
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode, encode::Write};
 use sluicegate_ledger::{
-    Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Error, EventPage, Head, Status,
-    TransactionId, cbor,
+    Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Dispute, Error, EventPage, Head,
+    Landed, Status, TransactionId, cbor, cbor::channel as put,
 };
-use sluicegate_protocol::Digest;
+use sluicegate_protocol::{
+    Digest,
+    channel::{Amount, ChannelId, FundingId},
+};
 
-use self::values::{
-    MAX_SHORT, MAX_TEXT, anchor, block, error, page, put_anchor, put_block, put_error, put_page,
-    put_status, status,
+use self::{
+    events::{page, put_page},
+    values::{
+        MAX_SHORT, MAX_TEXT, anchor, block, error, landed, put_anchor, put_block, put_error,
+        put_landed, put_status, status,
+    },
 };
 use crate::{owner::Faults, transaction::MAX_TRANSACTION};
 
@@ -34,6 +41,8 @@ pub enum Question {
     BlockEvidence(u64),
     /// The ledger's name.
     Describe,
+    /// What was registered last for a channel.
+    Dispute(ChannelId),
     /// Events behind a cursor.
     Events(Cursor),
     /// The lowest fee that is taken now.
@@ -42,8 +51,14 @@ pub enum Question {
     Find(Digest),
     /// How far the ledger is.
     Head,
+    /// What lies there for a participant of a channel.
+    Holdings(FundingId),
+    /// Where the request with this key had its effect last.
+    Landed(Digest),
     /// The newest anchor of an account.
     Newest([u8; 32]),
+    /// Whether the outcome of a channel is fixed.
+    Settled(ChannelId),
     /// What became of a transaction.
     Status(TransactionId),
     /// Takes an encoded transaction.
@@ -79,6 +94,8 @@ pub enum Answer {
     BlockEvidence(BlockEvidence),
     /// To [`Question::Submit`] and [`Question::Admin`].
     Done,
+    /// To [`Question::Dispute`].
+    Dispute(Option<Box<Dispute>>),
     /// It did not work.
     Error(Error),
     /// To [`Question::Events`].
@@ -92,8 +109,14 @@ pub enum Answer {
         /// The signed head of its final blocks.
         signed: String,
     },
+    /// To [`Question::Holdings`].
+    Holdings(Amount),
+    /// To [`Question::Landed`].
+    Landed(Option<Landed>),
     /// To [`Question::Describe`].
     Name(String),
+    /// To [`Question::Settled`].
+    Settled(bool),
     /// To [`Question::Status`].
     Status(Status),
 }
@@ -140,6 +163,10 @@ impl<C> Encode<C> for Question {
             Self::Newest(key) => e.array(2)?.u8(8)?.bytes(key)?,
             Self::AnchorEvidence(digest) => e.array(2)?.u8(9)?.bytes(digest.as_bytes())?,
             Self::BlockEvidence(number) => e.array(2)?.u8(10)?.u64(*number)?,
+            Self::Dispute(channel) => e.array(2)?.u8(14)?.bytes(channel.as_bytes())?,
+            Self::Holdings(funding) => e.array(2)?.u8(15)?.bytes(funding.as_bytes())?,
+            Self::Settled(channel) => e.array(2)?.u8(16)?.bytes(channel.as_bytes())?,
+            Self::Landed(key) => e.array(2)?.u8(17)?.bytes(key.as_bytes())?,
             Self::Admin(Admin::Produce) => e.array(1)?.u8(11)?,
             Self::Admin(Admin::Reorg { blocks, keep }) => {
                 e.array(3)?.u8(12)?.u64(*blocks)?.bool(*keep)?
@@ -179,6 +206,10 @@ impl<'b, C> Decode<'b, C> for Question {
                 let faults = Faults { delay_ms, fail, unknown, lose, base_fee };
                 Self::Admin(Admin::Faults(faults))
             }
+            (2, 14) => Self::Dispute(put::channel(d)?),
+            (2, 15) => Self::Holdings(put::funding(d)?),
+            (2, 16) => Self::Settled(put::channel(d)?),
+            (2, 17) => Self::Landed(cbor::digest(d)?),
             _ => return Err(decode::Error::message("unknown question")),
         })
     }
@@ -213,6 +244,14 @@ impl<C> Encode<C> for Answer {
                 return evidence.encode(e.array(2)?.u8(10)?, ctx);
             }
             Self::BlockEvidence(evidence) => return evidence.encode(e.array(2)?.u8(11)?, ctx),
+            Self::Dispute(None) => e.array(1)?.u8(12)?,
+            Self::Dispute(Some(dispute)) => {
+                return put::put_dispute(e.array(2)?.u8(13)?, dispute);
+            }
+            Self::Holdings(amount) => return put::put_amount(e.array(2)?.u8(14)?, amount),
+            Self::Settled(is_settled) => e.array(2)?.u8(15)?.bool(*is_settled)?,
+            Self::Landed(None) => e.array(1)?.u8(16)?,
+            Self::Landed(Some(landed)) => return put_landed(e.array(4)?.u8(17)?, landed),
         };
         Ok(())
     }
@@ -241,6 +280,12 @@ impl<'b, C> Decode<'b, C> for Answer {
             (6, 9) => Self::Anchor(Some(anchor(d)?)),
             (2, 10) => Self::AnchorEvidence(d.decode_with(ctx)?),
             (2, 11) => Self::BlockEvidence(d.decode_with(ctx)?),
+            (1, 12) => Self::Dispute(None),
+            (2, 13) => Self::Dispute(Some(Box::new(put::dispute(d)?))),
+            (2, 14) => Self::Holdings(put::amount(d)?),
+            (2, 15) => Self::Settled(d.bool()?),
+            (1, 16) => Self::Landed(None),
+            (4, 17) => Self::Landed(Some(landed(d)?)),
             _ => return Err(decode::Error::message("unknown answer")),
         })
     }

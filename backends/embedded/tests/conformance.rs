@@ -7,8 +7,8 @@ use sluicegate_embedded::{
     Client, Embedded, Faults, ManualClock, Owner, Settings, client::Remotely, server, wire::Admin,
 };
 use sluicegate_ledger::{
-    Anchors, Error, Reply,
-    conformance::{self, Fault, Harness},
+    Anchors, Channels, Error, Reply,
+    conformance::{self, Fault, Harness, channels::ChannelHarness},
 };
 use sluicegate_protocol::{
     SigningKey,
@@ -19,11 +19,14 @@ use tokio::{net::UnixListener, runtime::Runtime};
 const NAME: &str = "ledger.example";
 const LEDGER_KEY: [u8; 32] = [1; 32];
 const ACCOUNT_KEY: [u8; 32] = [2; 32];
+const OTHER_KEY: [u8; 32] = [3; 32];
 
 struct Bench<B> {
     runtime: Runtime,
     owner: Arc<Owner>,
+    clock: Arc<ManualClock>,
     backend: B,
+    other: B,
     finality_blocks: u64,
 }
 
@@ -32,15 +35,37 @@ fn verifier() -> String {
     VerifierKey::new(NAME, KeyKind::Note, key).unwrap().to_string()
 }
 
-fn owner(directory: &tempfile::TempDir, finality_blocks: u64) -> Arc<Owner> {
+fn owner(directory: &tempfile::TempDir, finality_blocks: u64) -> (Arc<Owner>, Arc<ManualClock>) {
     // Blocks come only when the harness asks.
     let settings = Settings { finality_blocks, block_interval_ms: u64::MAX, ..Settings::new(NAME) };
     let clock = Arc::new(ManualClock::new(1_000));
     let path = directory.path().join("ledger");
-    Owner::open(&path, settings, &LEDGER_KEY, clock, true).unwrap()
+    let owner = Owner::open(&path, settings, &LEDGER_KEY, clock.clone(), true).unwrap();
+    (owner, clock)
 }
 
-impl<B: Anchors> Harness for Bench<B> {
+impl<B: Anchors + Channels> Bench<B> {
+    fn run(&self) {
+        assert_eq!(conformance::all(self), vec![]);
+        assert_eq!(conformance::channels::all(self), vec![]);
+    }
+}
+
+impl<B: Anchors + Channels> ChannelHarness for Bench<B> {
+    fn channels(&self) -> &dyn Channels {
+        &self.backend
+    }
+
+    fn other(&self) -> &dyn Channels {
+        &self.other
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(seconds * 1_000);
+    }
+}
+
+impl<B: Anchors + Channels> Harness for Bench<B> {
     fn ledger(&self) -> &dyn Anchors {
         &self.backend
     }
@@ -80,11 +105,11 @@ impl<B: Anchors> Harness for Bench<B> {
 fn in_process() {
     for finality_blocks in [0, 2] {
         let directory = tempfile::tempdir().unwrap();
-        let owner = owner(&directory, finality_blocks);
-        let backend = Embedded::new(Arc::clone(&owner), &ACCOUNT_KEY).unwrap();
+        let (owner, clock) = owner(&directory, finality_blocks);
+        let open = |key| Embedded::new(Arc::clone(&owner), key).unwrap();
+        let (backend, other) = (open(&ACCOUNT_KEY), open(&OTHER_KEY));
         let runtime = Runtime::new().unwrap();
-        let bench = Bench { runtime, owner, backend, finality_blocks };
-        assert_eq!(conformance::all(&bench), vec![]);
+        Bench { runtime, owner, clock, backend, other, finality_blocks }.run();
     }
 }
 
@@ -92,7 +117,7 @@ fn in_process() {
 fn over_the_socket() {
     for finality_blocks in [0, 2] {
         let directory = tempfile::tempdir().unwrap();
-        let owner = owner(&directory, finality_blocks);
+        let (owner, clock) = owner(&directory, finality_blocks);
         let runtime = Runtime::new().unwrap();
         let socket = directory.path().join("socket");
         let listener = {
@@ -106,8 +131,8 @@ fn over_the_socket() {
             verifier: Some(verifier()),
             limit: Duration::from_secs(5),
         };
-        let backend = Client::new(remotely, &ACCOUNT_KEY).unwrap();
-        let bench = Bench { runtime, owner, backend, finality_blocks };
-        assert_eq!(conformance::all(&bench), vec![]);
+        let open = |key| Client::new(remotely.clone(), key).unwrap();
+        let (backend, other) = (open(&ACCOUNT_KEY), open(&OTHER_KEY));
+        Bench { runtime, owner, clock, backend, other, finality_blocks }.run();
     }
 }

@@ -99,6 +99,13 @@ pub enum Operation {
 const CHANNEL_KINDS: core::ops::RangeInclusive<u8> = 2..=7;
 
 impl Operation {
+    /// What makes it the same as another: [`crate::Request::key`].
+    pub const fn key(&self) -> &Digest {
+        match self {
+            Self::Anchor(key) | Self::Channel { key, .. } => key,
+        }
+    }
+
     /// The digest of an anchor.
     pub const fn anchor(&self) -> Option<Digest> {
         match self {

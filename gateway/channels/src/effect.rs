@@ -130,6 +130,8 @@ pub enum Notice {
     Dispute(String),
     /// The peer sent something that nobody signed.
     Forged(String),
+    /// A peer proposes a channel; it is answered with an agreement or a refusal.
+    Offered,
     /// Deposits are complete; the channel can be used.
     Open,
     /// Our payment is signed by both.

@@ -6,6 +6,10 @@ use crate::wire::Unsupported;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The store holds something else than what was written; it is set aside, and the channel is restored from the peer
+    /// and the ledger.
+    #[error("{0} can't be read: the store is damaged")]
+    Damaged(&'static str),
     /// A message of the peer breaks the encoding; the peer's fault, and its connection is closed.
     #[error("the peer's message can't be read: {0}")]
     Malformed(&'static str),

@@ -6,6 +6,9 @@
 //!
 //! - [`step()`]: the table of `README.md`: what a checked input does to a channel
 //! - [`classify`]: which input a message, a command or an event is
+//! - [`node`]: all channels of a gateway, with its peers and timers
+//! - [`policy`]: what a channel may be
+//! - [`funder`]: what the ledger is asked to do
 //! - [`key`]: what a device's key may sign, limits included
 //! - [`record`]: what is durable of a channel
 //! - [`watcher`]: which input a ledger event is
@@ -15,10 +18,13 @@
 pub mod classify;
 pub mod effect;
 mod error;
+pub mod funder;
 pub mod input;
 pub mod key;
+pub mod node;
 mod opening;
 mod phase;
+pub mod policy;
 pub mod record;
 mod step;
 pub mod watcher;

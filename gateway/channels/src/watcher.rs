@@ -18,8 +18,6 @@ pub enum LedgerEvent {
     Concluded {
         /// The version that was concluded.
         version: u64,
-        /// What is ours of each asset, if the ledger can say it.
-        is_ours_nothing: bool,
     },
     /// A deposit is final.
     Deposited {
@@ -66,15 +64,12 @@ impl Record {
                 self.deposited(view)
             }
             LedgerEvent::Registered { registration, state } => {
-                view.register(registration);
-                self.registered(view, registration, state)
+                view.register(registration.clone());
+                self.registered(view, &registration, state)
             }
-            LedgerEvent::Concluded { version, is_ours_nothing } => {
+            LedgerEvent::Concluded { version } => {
                 view.concluded = Some(version);
-                if is_ours_nothing {
-                    return Input::ConcludedNothingOurs(view);
-                }
-                Input::Concluded(view)
+                self.concluded(view)
             }
             LedgerEvent::Withdrawn { asset } => {
                 view.withdraw(asset, true);
@@ -105,26 +100,38 @@ impl Record {
     fn registered(
         &self,
         view: View,
-        registration: Registration,
+        registration: &Registration,
         state: Option<Box<(State, [Signature; PARTICIPANTS])>>,
     ) -> Input {
         let ours = self.state().map(|state| (state.version, *state.hash().as_bytes()));
         match ours {
             Some((version, _)) if registration.version < version => Input::RegisteredOlder(view),
-            Some((_, hash)) if registration.hash == hash => Input::RegisteredSame(view),
+            Some((version, hash))
+                if registration.version == version
+                    && registration.hash.is_none_or(|registered| registered == hash) =>
+            {
+                Input::RegisteredSame(view)
+            }
             _ => {
                 let signed = state.map(|state| *state);
                 let signed = signed.and_then(|(state, by)| self.signed_by_both(state, by));
-                let fits = |hash: [u8; 32]| hash == registration.hash;
-                let signed = signed.filter(|signed| fits(*signed.state.hash().as_bytes()));
                 Input::RegisteredNewer(view, signed.map(Box::new))
             }
         }
     }
 
+    fn concluded(&self, view: View) -> Input {
+        let concluded = Self { view, ..self.clone() };
+        let owed = concluded.owed();
+        let is_nothing = !owed.is_empty() && owed.iter().all(|amount| amount.is_zero());
+        let view = concluded.view;
+        if is_nothing { Input::ConcludedNothingOurs(view) } else { Input::Concluded(view) }
+    }
+
     fn withdrawn(&self, view: View) -> Input {
-        let mut owned = self.own_balances().zip(&view.withdrawn);
-        let all = owned.all(|(amount, is_withdrawn)| amount.is_zero() || *is_withdrawn);
+        let owed = self.owed();
+        let mut owed = owed.iter().zip(&view.withdrawn);
+        let all = owed.all(|(amount, is_withdrawn)| amount.is_zero() || *is_withdrawn);
         if all { Input::Withdrawn(view) } else { Input::WithdrawnInPart(view) }
     }
 

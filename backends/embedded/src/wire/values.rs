@@ -2,11 +2,8 @@
 
 use minicbor::{Decoder, Encoder, decode, encode, encode::Write};
 use sluicegate_ledger::{
-    AccountId, AnchorRecord, BlockRef, Cursor, Error, Event, EventKind, EventPage, Finality,
-    Status, TransactionId, cbor,
+    AccountId, AnchorRecord, BlockRef, Error, Landed, Status, TransactionId, cbor,
 };
-
-use crate::chain::MAX_EVENTS;
 
 /// Longest text of an error.
 pub(super) const MAX_TEXT: usize = 512;
@@ -72,49 +69,20 @@ pub(super) fn anchor(d: &mut Decoder<'_>) -> Result<AnchorRecord, decode::Error>
     Ok(AnchorRecord { digest, account, transaction, block: block(d)?, is_final: d.bool()? })
 }
 
-pub(super) fn put_page<W: Write>(
+/// The three fields of where something was done, without an array of their own.
+pub(super) fn put_landed<W: Write>(
     e: &mut Encoder<W>,
-    page: &EventPage,
+    landed: &Landed,
 ) -> Result<(), encode::Error<W::Error>> {
-    e.array(page.events.len() as u64)?;
-    for event in &page.events {
-        let EventKind::Anchored { digest, account } = &event.kind else {
-            return Err(encode::Error::message("event"));
-        };
-        let finality = match event.finality {
-            Finality::Included => 0,
-            Finality::Final => 1,
-            Finality::Retracted => 2,
-        };
-        e.array(5)?.u8(finality)?.bytes(digest.as_bytes())?.bytes(&account.0)?;
-        e.bytes(event.transaction.0.as_bytes())?;
-        put_block(e, &event.block)?;
-    }
-    e.bytes(&page.next.0)?;
+    e.bytes(landed.transaction.0.as_bytes())?;
+    put_block(e, &landed.block)?;
+    e.bool(landed.is_final)?;
     Ok(())
 }
 
-pub(super) fn page(d: &mut Decoder<'_>) -> Result<EventPage, decode::Error> {
-    let count = cbor::open_array(d)?;
-    if count > MAX_EVENTS as u64 {
-        return Err(decode::Error::message("too many events"));
-    }
-    let events = (0..count).map(|_| event(d)).collect::<Result<_, _>>()?;
-    Ok(EventPage { events, next: Cursor(cbor::bytes(d, MAX_SHORT)?) })
-}
-
-fn event(d: &mut Decoder<'_>) -> Result<Event, decode::Error> {
-    cbor::array(d, 5)?;
-    let finality = match d.u8()? {
-        0 => Finality::Included,
-        1 => Finality::Final,
-        2 => Finality::Retracted,
-        _ => return Err(decode::Error::message("unknown finality")),
-    };
-    let (digest, account) = (cbor::digest(d)?, AccountId(cbor::bytes(d, MAX_SHORT)?));
+pub(super) fn landed(d: &mut Decoder<'_>) -> Result<Landed, decode::Error> {
     let transaction = TransactionId(cbor::digest(d)?);
-    let kind = EventKind::Anchored { digest, account };
-    Ok(Event { kind, transaction, block: block(d)?, finality })
+    Ok(Landed { transaction, block: block(d)?, is_final: d.bool()? })
 }
 
 /// The four fields of an error: kind, two amounts, text.

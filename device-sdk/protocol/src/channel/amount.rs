@@ -63,6 +63,11 @@ impl Amount {
         amounts.into_iter().try_fold(Self::ZERO, Self::checked_add)
     }
 
+    /// Whether it is a multiple of another; of zero only zero is.
+    pub fn is_multiple_of(self, other: Self) -> bool {
+        self.0.checked_rem(other.0).map_or(self.is_zero(), |rest| rest.is_zero())
+    }
+
     /// Whether it is nothing.
     pub fn is_zero(self) -> bool {
         self == Self::ZERO

@@ -7,7 +7,7 @@ use crate::{
     Phase,
     effect::{Intent, Notice},
     input::Input,
-    record::Change,
+    record::{Change, MAX_REASON},
 };
 
 impl Work {
@@ -37,7 +37,8 @@ impl Work {
     }
 
     pub(super) fn abandon(&mut self, reason: &str) {
-        self.record.ended = Some(reason.to_owned());
+        let end = reason.floor_char_boundary(MAX_REASON);
+        self.record.ended = Some(reason[..end].to_owned());
         self.tell(Notice::Abandoned(reason.to_owned()));
         self.enter(Phase::Abandoned);
     }

@@ -232,7 +232,12 @@ fn prepare_proposed(name: &str, record: &mut Record) {
 
 fn view() -> View {
     let mut view = View::new(1);
-    view.registrations.push_back(Registration { version: 1, hash: [9; 32], timeout_s: 5_000 });
+    view.registrations.push_back(Registration {
+        version: 1,
+        hash: None,
+        timeout_s: 5_000,
+        state: None,
+    });
     view
 }
 

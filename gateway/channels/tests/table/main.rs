@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use fixture::{Sample, sample};
 use readme::{Cell, Table};
 use sluicegate_channels::{
-    Effect, Input, Phase, Record,
+    Channel, Effect, Input, Phase, Record,
     effect::{Intent, Notice, Outgoing},
+    record::Stored,
     step,
 };
 
@@ -52,6 +53,10 @@ fn walk(name: &str, phase: Phase, cell: &Cell) -> Result<(), String> {
     let effects: Vec<_> = done.effects.iter().map(effect_name).collect();
     expect("next", done.channel.phase().name(), next)?;
     expect("effects", &effects.join(", "), or_nothing(&cell.effects))?;
+    if let Channel::Record(record) = &done.channel {
+        let again = Record::from_bytes(&record.to_bytes()).map_err(|error| error.to_string())?;
+        assert_eq!(again, **record, "the store gives back what was kept");
+    }
     let changed = fixture::changes(&channel, &done.channel, &cell.record);
     expect("record", &changed, or_nothing(&cell.record))
 }
@@ -162,6 +167,7 @@ const fn notice_name(notice: &Notice) -> &'static str {
         Notice::Concluded => "concluded",
         Notice::Dispute(_) => "dispute",
         Notice::Forged(_) => "forged",
+        Notice::Offered => "offered",
         Notice::Open => "open",
         Notice::Paid(_) => "paid",
         Notice::Received => "received",

@@ -4,15 +4,17 @@
 //! [`Harness`] produces blocks, injects what the ledger supports, and drives futures, since this crate has no executor.
 //!
 //! Order of use: implement [`Harness`] over a fresh ledger with a funded account, call [`all`], and fail the test with
-//! what it gives. A rule that needs a fault which the harness can't inject passes without it.
+//! what it gives; for a ledger with channels, [`channels`] as well. A rule that needs a fault which the harness can't inject passes without it.
+
+pub mod channels;
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use sluicegate_protocol::{Digest, note::VerifierKey, sha256};
 
 use crate::{
-    Account, Anchors, Cursor, Error, EventKind, Fee, Finality, Remedy, Reply, Request, Signed,
-    Status, Unsigned,
+    Account, Anchors, Cursor, Error, EventKind, EventPage, Fee, Finality, Remedy, Reply, Request,
+    Signed, Status, Unsigned,
 };
 
 /// A ledger under test.
@@ -208,20 +210,8 @@ pub fn events_resume_from_any_cursor<H: Harness>(h: &H) -> Verdict {
         ask(h, h.ledger().submit(&signed))?;
         finalise(h, &signed)?;
     }
-    let (mut cursor, mut pages) = (Cursor::default(), vec![]);
-    loop {
-        let page = ask(h, h.ledger().events(&cursor))?;
-        if page.events.is_empty() {
-            break;
-        }
-        cursor = page.next.clone();
-        pages.push(page);
-    }
-    for pair in pages.windows(2) {
-        let [page, next] = pair else { continue };
-        let again = ask(h, h.ledger().events(&page.next))?;
-        expect_eq("resumed", &again.events, &next.events)?;
-    }
+    resumes(h)?;
+    let pages = pages(h)?;
     let events = || pages.iter().flat_map(|page| &page.events);
     for text in ["first event", "second event"] {
         let last = events().rfind(|event| is_of(&event.kind, &digest(text)));
@@ -229,6 +219,29 @@ pub fn events_resume_from_any_cursor<H: Harness>(h: &H) -> Verdict {
     }
     let foreign = h.wait(h.ledger().events(&Cursor(vec![0xff; 8])));
     expect_eq("foreign cursor", foreign.err(), Some(Error::CursorUnknown))
+}
+
+/// All events there are.
+fn pages<H: Harness>(h: &H) -> Result<Vec<EventPage>, String> {
+    let (mut cursor, mut pages) = (Cursor::default(), vec![]);
+    loop {
+        let page = ask(h, h.ledger().events(&cursor))?;
+        if page.events.is_empty() {
+            return Ok(pages);
+        }
+        cursor = page.next.clone();
+        pages.push(page);
+    }
+}
+
+/// Behind each page the next one follows.
+fn resumes<H: Harness>(h: &H) -> Verdict {
+    for pair in pages(h)?.windows(2) {
+        let [page, next] = pair else { continue };
+        let again = ask(h, h.ledger().events(&page.next))?;
+        expect_eq("resumed", &again.events, &next.events)?;
+    }
+    Ok(())
 }
 
 /// What a reorg takes back is announced, is not found any more, and lands when it is submitted again.

@@ -2,9 +2,13 @@
 //!
 //! Guarantees: a record alone is enough to go on after a restart, to enforce the newest state that both have signed,
 //! and to know every signature of ours that is out (I1, I2). Memory is bounded. Does not: hold keys, or what a
-//! connection needs; [`crate::session`] has that.
+//! connection needs; [`crate::node`] has that.
+
+mod encoding;
 
 use std::collections::VecDeque;
+
+pub use encoding::Stored;
 
 use sluicegate_protocol::channel::{
     Address, Amount, ChannelId, PARTICIPANTS, Params, Signature, State,
@@ -14,6 +18,9 @@ use crate::Phase;
 
 /// States that we have signed and the peer has not; more and the channel is settled on the ledger.
 pub const MAX_BURNED: usize = 8;
+
+/// Bytes that are kept of why a channel was abandoned.
+pub const MAX_REASON: usize = 256;
 
 /// Registrations that are remembered, in case a reorg takes the newest back.
 pub const MAX_REGISTRATIONS: usize = 16;
@@ -81,14 +88,17 @@ pub struct Burned {
 }
 
 /// A state that is registered on the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// Its version.
     pub version: u64,
-    /// Its hash.
-    pub hash: [u8; 32],
+    /// Its hash, where the ledger gave the state.
+    pub hash: Option<[u8; 32]>,
     /// When the challenge is over, in ledger seconds.
     pub timeout_s: u64,
+    /// The state, where the ledger gave it and it is not the newest that both have signed: to conclude it if nothing
+    /// refutes it.
+    pub state: Option<Box<State>>,
 }
 
 /// What the ledger said about the channel.
@@ -177,6 +187,16 @@ impl Record {
     pub fn own_balances(&self) -> impl Iterator<Item = Amount> {
         let rows = self.state().map(|state| state.outcome.balances.as_slice()).unwrap_or_default();
         rows.iter().filter_map(|row| row.get(self.own).copied())
+    }
+
+    /// The state that is registered, if it is known.
+    pub fn registered_state(&self) -> Option<&State> {
+        let newest = self.view.registration()?;
+        let ours = self.state().filter(|state| {
+            newest.hash.is_none_or(|hash| *state.hash().as_bytes() == hash)
+                && state.version == newest.version
+        });
+        ours.or(newest.state.as_deref())
     }
 
     /// Takes a state that both have signed; what it supersedes can't be enforced any more.

@@ -1,0 +1,101 @@
+//! What the ledger is asked to do for a channel: an intent and its record become requests.
+//!
+//! Guarantees: a request is made of the record alone, so it is the same after a restart and the outbox does it once;
+//! nothing is deposited for a record from a backup. Does not: pay fees, retry or wait; the outbox does.
+
+use sluicegate_ledger::{
+    Request,
+    channels::{Claim, Conclusion, Deposit, Registration, SignedState, Withdrawal},
+};
+use sluicegate_protocol::channel::{Amount, Signature, State};
+
+use crate::{effect::Intent, record::Record};
+
+/// Signs the withdrawal of an amount of ours, when no signature came with the state.
+pub type SignWithdrawal<'a> = &'a dyn Fn(&Record, Amount) -> Option<Signature>;
+
+impl Record {
+    /// The requests of an intent; none when nothing is left to do.
+    pub fn requests(&self, intent: Intent, sign: SignWithdrawal<'_>) -> Vec<Request> {
+        match intent {
+            Intent::Conclude => self.conclude().into_iter().collect(),
+            Intent::ConcludeFinal => self
+                .claim()
+                .map(|claim| Request::ConcludeFinal(Box::new(claim)))
+                .into_iter()
+                .collect(),
+            Intent::Deposit if self.restored => Vec::new(),
+            Intent::Deposit => self.deposits(),
+            Intent::Register => self.register().into_iter().collect(),
+            Intent::Withdraw => self.withdrawals(sign),
+        }
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        let current = self.current.as_ref()?;
+        let (state, signatures) = (current.state.clone(), current.signatures);
+        Some(Claim { params: self.params.clone(), signed: SignedState { state, signatures } })
+    }
+
+    fn register(&self) -> Option<Request> {
+        let root = self.claim()?;
+        Some(Request::Register(Box::new(Registration { root, subs: Vec::new() })))
+    }
+
+    fn conclude(&self) -> Option<Request> {
+        let state = self.registered_state()?.clone();
+        let conclusion = Conclusion { params: self.params.clone(), state, subs: Vec::new() };
+        Some(Request::Conclude(Box::new(conclusion)))
+    }
+
+    fn deposits(&self) -> Vec<Request> {
+        let Some(state) = self.state() else { return Vec::new() };
+        let rows = state.outcome.assets.iter().zip(&state.outcome.balances);
+        let own = rows.filter(|(_, row)| !row[self.own].is_zero());
+        let participant = self.params.participants[self.own].address;
+        let deposit = |(asset, row): (&sluicegate_protocol::channel::Asset, &[Amount; 2])| {
+            let (asset, amount) = (asset.clone(), row[self.own]);
+            Request::Deposit(Box::new(Deposit { channel: self.id, participant, asset, amount }))
+        };
+        own.map(deposit).collect()
+    }
+
+    /// What is ours of each asset after the conclusion: our part of the concluded state, or our own deposit where the
+    /// deposits don't suffice for the outcome (perun-eth-contracts, `AssetHolder.setOutcome`).
+    pub fn owed(&self) -> Vec<Amount> {
+        let Some(state) = self.concluded_state() else { return Vec::new() };
+        let rows = state.outcome.balances.iter().zip(&self.view.deposits);
+        let owed = |(outcome, deposits): (&[Amount; 2], &[Amount; 2])| {
+            let is_covered = Amount::checked_sum(*deposits) >= Amount::checked_sum(*outcome);
+            if is_covered { outcome[self.own] } else { deposits[self.own] }
+        };
+        rows.map(owed).collect()
+    }
+
+    fn concluded_state(&self) -> Option<&State> {
+        let version = self.view.concluded?;
+        let ours = self.state().filter(|state| state.version == version);
+        ours.or_else(|| self.registered_state().filter(|state| state.version == version))
+    }
+
+    fn withdrawals(&self, sign: SignWithdrawal<'_>) -> Vec<Request> {
+        let Some(state) = self.concluded_state() else { return Vec::new() };
+        let places = self.owed().into_iter().enumerate();
+        let open = places.filter(|(place, amount)| {
+            !amount.is_zero() && !self.view.withdrawn.get(*place).copied().unwrap_or(false)
+        });
+        let withdrawal = |(place, amount)| {
+            let signature = self.known_withdrawal(place, amount).or_else(|| sign(self, amount))?;
+            let asset = state.outcome.assets.get(place)?.clone();
+            let authorisation = self.withdrawal(amount);
+            Some(Request::Withdraw(Box::new(Withdrawal { authorisation, asset, signature })))
+        };
+        open.filter_map(withdrawal).collect()
+    }
+
+    /// The authorisation that came with a state, if it is for this amount.
+    fn known_withdrawal(&self, place: usize, amount: Amount) -> Option<Signature> {
+        let known = self.current.as_ref()?.withdrawals.get(place).copied().flatten()?;
+        known.verify_withdrawal(&self.withdrawal(amount)).is_ok().then_some(known)
+    }
+}

@@ -1,0 +1,164 @@
+//! What the owner, the devices and the clocks bring.
+//!
+//! Guarantees: a signature of a device counts only if it is right in every part; time makes the same things happen
+//! whenever it is asked for. Does not: sleep; [`Node::tick`] is called when there is time.
+
+use sluicegate_protocol::channel::{Amount, ChannelId};
+
+use super::{Node, Now, Output, Slot};
+use crate::{Input, Phase, effect::Notice, record::OwnSignature};
+
+/// The longest time between two repetitions, in milliseconds.
+const MAX_WAIT_MS: u64 = 60_000;
+
+impl Node {
+    /// Pays in a channel.
+    pub fn pay(
+        &mut self,
+        channel: ChannelId,
+        asset: usize,
+        amount: Amount,
+        now: Now,
+    ) -> Vec<Output> {
+        self.on(channel, now, |slot| slot.record.pay(asset, amount))
+    }
+
+    /// Ends a channel together with the peer.
+    pub fn close(&mut self, channel: ChannelId, now: Now) -> Vec<Output> {
+        self.on(channel, now, |slot| slot.record.close())
+    }
+
+    /// Settles a channel on the ledger.
+    pub fn dispute(&mut self, channel: ChannelId, now: Now) -> Vec<Output> {
+        self.on(channel, now, |_| Input::Dispute)
+    }
+
+    /// The record comes from a backup.
+    pub fn restored(&mut self, channel: ChannelId, now: Now) -> Vec<Output> {
+        self.on(channel, now, |_| Input::Restored)
+    }
+
+    /// A device signed what was asked of it.
+    pub fn signed(&mut self, channel: ChannelId, own: OwnSignature, now: Now) -> Vec<Output> {
+        self.on(channel, now, |slot| {
+            if slot.record.is_own_signature(&own) {
+                slot.record.signature(own)
+            } else {
+                Input::Forged("a signature of the device that does not fit".into())
+            }
+        })
+    }
+
+    /// A device refuses to sign, and why.
+    pub fn not_signed(&mut self, channel: ChannelId, reason: &str, now: Now) -> Vec<Output> {
+        self.on(channel, now, |_| Input::NoSignature(reason.to_owned()))
+    }
+
+    /// Asks again for what a device has not signed yet: it was heard.
+    pub fn heard(&mut self, device: &str, now: Now) -> Vec<Output> {
+        let slots = self.channels.iter().filter(|(_, slot)| slot.record.device == device);
+        let waiting = slots.filter(|(_, slot)| slot.record.waits_for_own());
+        let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        let mut out = Vec::new();
+        ids.into_iter().for_each(|id| self.run(id, Input::Unsigned, now, &mut out));
+        out
+    }
+
+    /// Goes on after a start: asks for the signatures that are missing.
+    pub fn start(&mut self, now: Now) -> Vec<Output> {
+        let waiting = self.channels.iter().filter(|(_, slot)| slot.record.waits_for_own());
+        let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        let mut out = Vec::new();
+        ids.into_iter().for_each(|id| self.run(id, Input::Unsigned, now, &mut out));
+        out
+    }
+
+    fn on(
+        &mut self,
+        channel: ChannelId,
+        now: Now,
+        input: impl FnOnce(&Slot) -> Input,
+    ) -> Vec<Output> {
+        let mut out = Vec::new();
+        if let Some(slot) = self.channels.get(&channel) {
+            let input = input(slot);
+            self.run(channel, input, now, &mut out);
+        }
+        out
+    }
+
+    /// What time brings: answers that are overdue, deadlines of the ledger.
+    pub fn tick(&mut self, now: Now) -> Vec<Output> {
+        let mut out = Vec::new();
+        let overdue = self.openings.iter().filter(|(_, waiting)| waiting.due_ms <= now.ms);
+        let overdue: Vec<_> = overdue.map(|(id, _)| *id).collect();
+        for proposal in overdue {
+            self.run_opening(proposal, Input::Overdue, now, &mut out);
+        }
+        let due = self.channels.iter().filter_map(|(id, slot)| Some((*id, slot.due(now)?)));
+        let due: Vec<_> = due.collect();
+        for (channel, is_deadline) in due {
+            let input = self.due_input(channel, is_deadline, now);
+            if let Some(input) = input {
+                self.run(channel, input, now, &mut out);
+            }
+        }
+        out
+    }
+
+    fn due_input(&mut self, channel: ChannelId, is_deadline: bool, now: Now) -> Option<Input> {
+        let patience_ms = self.settings.patience_ms;
+        let slot = self.channels.get_mut(&channel)?;
+        if is_deadline {
+            return slot.record.at_ledger_time(now.ledger_s);
+        }
+        let timer = slot.timer.as_mut()?;
+        timer.wait_ms = timer.wait_ms.saturating_mul(2).min(MAX_WAIT_MS);
+        timer.due_ms = now.ms.saturating_add(timer.wait_ms);
+        let is_over = now.ms.saturating_sub(timer.since_ms) >= patience_ms;
+        Some(match (slot.record.phase, slot.record.restored, is_over) {
+            (Phase::Open | Phase::Funding, true, true) => Input::PatienceOverRestored,
+            (Phase::Open | Phase::Funding, ..) => return None,
+            (Phase::Proposed, _, true) => Input::PatienceOver,
+            _ => slot.record.overdue(),
+        })
+    }
+
+    /// When [`Node::tick`] has something to do at the latest: monotonic milliseconds, and ledger seconds.
+    pub fn next_times(&self) -> (Option<u64>, Option<u64>) {
+        let timers = self.channels.values().filter_map(|slot| slot.timer);
+        let openings = self.openings.values().map(|waiting| waiting.due_ms);
+        let ms = timers.map(|timer| timer.due_ms).chain(openings).min();
+        let deadlines = self.channels.values().filter_map(|slot| slot.record.deadline_s);
+        (ms, deadlines.min())
+    }
+
+    /// Channels whose challenge runs out soon while the ledger shows an older state than ours (I3).
+    pub fn endangered(&self, now: Now, warn_s: u64) -> Vec<(ChannelId, Notice)> {
+        let slots = self.channels.iter();
+        slots.filter_map(|(id, slot)| Some((*id, slot.danger(now, warn_s)?))).collect()
+    }
+}
+
+impl Slot {
+    /// Whether something is due: true for a deadline of the ledger, false for an answer.
+    fn due(&self, now: Now) -> Option<bool> {
+        if self.record.at_ledger_time(now.ledger_s).is_some() {
+            return Some(true);
+        }
+        self.timer.filter(|timer| timer.due_ms <= now.ms).map(|_| false)
+    }
+
+    fn danger(&self, now: Now, warn_s: u64) -> Option<Notice> {
+        let newest = self.record.view.registration()?;
+        let ours = self.record.state()?;
+        let is_older = self.record.phase == Phase::Disputed && newest.version < ours.version;
+        let left = newest.timeout_s.saturating_sub(now.ledger_s);
+        (is_older && left <= warn_s).then(|| {
+            Notice::Dispute(format!(
+                "version {} is registered, ours is {}, and the ledger has not taken it yet; {left} seconds are left",
+                newest.version, ours.version
+            ))
+        })
+    }
+}
