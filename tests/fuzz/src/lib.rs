@@ -22,6 +22,7 @@ mod dtls;
 mod embedded;
 mod ledger;
 mod notary;
+mod perun;
 mod protocol;
 mod senml;
 
@@ -35,6 +36,7 @@ pub use embedded::{
 };
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
 pub use notary::{bundle, entry, multi_inclusion, policy, tile_entries, tile_path, tlog_proof};
+pub use perun::{perun_protobuf, perunio};
 pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
 pub use senml::senml;
 
@@ -68,6 +70,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),
+    ("perun_protobuf", perun_protobuf),
+    ("perunio", perunio),
     ("policy", policy),
     ("senml", senml),
     ("socket_line", socket_line),

@@ -17,6 +17,7 @@ mod embedded;
 mod fixture;
 mod ledger;
 mod notary;
+mod perun;
 mod protocol;
 mod senml;
 
@@ -32,6 +33,7 @@ fn main() -> io::Result<()> {
         ledger::seeds(),
         embedded::seeds(),
         notary::seeds(),
+        perun::seeds(),
         daemon::seeds(),
         device::seeds(),
         dtls::seeds(),
