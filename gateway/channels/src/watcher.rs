@@ -122,8 +122,14 @@ impl Record {
 
     fn concluded(&self, view: View) -> Input {
         let concluded = Self { view, ..self.clone() };
-        let owed = concluded.owed();
-        let is_nothing = !owed.is_empty() && owed.iter().all(|amount| amount.is_zero());
+        let (owed, own) = (concluded.owed(), concluded.own);
+        let is_known = !owed.is_empty();
+        // What was concluded may be forgotten, with a backup; then our deposits say whether anything can be ours.
+        let deposits = concluded.view.deposits.iter().map(|row| row[own]);
+        let is_nothing = match is_known {
+            true => owed.iter().all(|amount| amount.is_zero()),
+            false => deposits.into_iter().all(Amount::is_zero),
+        };
         let view = concluded.view;
         if is_nothing { Input::ConcludedNothingOurs(view) } else { Input::Concluded(view) }
     }

@@ -145,6 +145,9 @@ pub enum About {
 /// Proposals that are remembered so that a repeated one is not offered twice.
 const MAX_RECENT: usize = 256;
 
+/// Answers to synchronisations while nothing changes.
+const MAX_ANSWERS: u8 = 2;
+
 struct Peer {
     address: AddressMap,
     is_connected: bool,
@@ -163,6 +166,9 @@ struct Slot {
     timer: Option<Timer>,
     /// We asked for a synchronisation: what comes next is its answer.
     asked_sync: bool,
+    /// Answers to synchronisations since the connection began or the record changed: two never answer each other for
+    /// ever.
+    answers: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +250,7 @@ impl Node {
             let funding = FundingId::of(&id, &participant.address);
             self.funding.insert(funding, (id, place));
         }
-        let slot = Slot { record, last, held: None, timer: None, asked_sync: false };
+        let slot = Slot { record, last, held: None, timer: None, asked_sync: false, answers: 0 };
         self.channels.insert(id, slot);
     }
 
@@ -274,6 +280,7 @@ impl Node {
         if slot.record != record {
             out.push(Output::Keep(record.clone()));
             slot.record = record;
+            slot.answers = 0;
         }
         let mut answer = None;
         for effect in effects {
@@ -362,10 +369,12 @@ impl Node {
         if !self.peers.get(&peer).is_some_and(|peer| peer.is_connected) {
             return;
         }
-        match message {
-            Outgoing::Sync { is_answer: true, .. } if slot.asked_sync => return,
-            Outgoing::Sync { is_answer: false, .. } => slot.asked_sync = true,
-            _ => {}
+        if let Outgoing::Sync { is_answer, .. } = message {
+            if is_answer && (slot.asked_sync || slot.answers >= MAX_ANSWERS) {
+                return;
+            }
+            slot.asked_sync |= !is_answer;
+            slot.answers = slot.answers.saturating_add(u8::from(is_answer));
         }
         if let Some(message) = peer::to_wire(&slot.record, message) {
             out.push(Output::Send { peer, message: Box::new(message) });
