@@ -15,6 +15,7 @@ mod embedded;
 mod fixture;
 mod ledger;
 mod notary;
+mod payments;
 mod protocol;
 mod senml;
 
@@ -29,6 +30,7 @@ fn main() -> io::Result<()> {
         senml::seeds(),
         ledger::seeds(),
         embedded::seeds(),
+        payments::seeds(),
         notary::seeds(),
         daemon::seeds(),
         device::seeds(),
