@@ -465,3 +465,38 @@ fn a_challenge_ends_without_a_transaction() {
     assert_eq!(world.chain.tick(60_000), Ok(false), "nothing waits");
     world.submit(2, 1, &version.conclude()).unwrap();
 }
+
+#[test]
+fn the_second_counts() {
+    let mut world = World::new(0);
+    let at = |version| Version { channel: 1, version, first: 50, is_final: false };
+    world.landed(2, &at(1).register());
+    let end = world.chain.dispute(&at(1).root().channel).unwrap().timeout;
+    world.produce(end - 1 - world.now / 1_000);
+    assert!(matches!(world.submit(2, 1, &at(1).conclude()), Err(Error::Unavailable(_))));
+    let refutation = world.submit(2, 1, &at(3).register()).unwrap();
+    world.produce(0);
+    assert!(matches!(world.chain.status(&refutation), Status::Final { .. }));
+    world.produce(1);
+    assert!(matches!(world.submit(2, 1, &at(5).register()), Err(Error::Rejected(_))));
+    assert!(matches!(world.landed(2, &at(3).conclude()), Status::Final { .. }));
+}
+
+#[test]
+fn what_failed_in_a_block_that_is_taken_back_was_never_there() {
+    let mut failed = 0;
+    for (concludes, deposits) in [(2, 3), (3, 2)] {
+        let mut world = World::new(2);
+        world.landed(4, &deposit(1, 0, 40));
+        let before = world.chain.landed(&deposit(1, 0, 40).key());
+        let last = Version { channel: 1, version: 1, first: 50, is_final: true };
+        world.submit(concludes, 1, &Request::ConcludeFinal(Box::new(last.claim()))).unwrap();
+        let late = world.submit(deposits, 1, &deposit(1, 0, 5)).unwrap();
+        world.produce(1);
+        failed += usize::from(matches!(world.chain.status(&late), Status::Failed { .. }));
+        world.reorg(1, false);
+        world.check();
+        assert_eq!(world.chain.landed(&deposit(1, 0, 40).key()), before);
+    }
+    assert_eq!(failed, 1, "the order of accounts in a block decides");
+}
