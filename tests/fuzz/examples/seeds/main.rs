@@ -18,6 +18,7 @@ mod fixture;
 mod ledger;
 mod notary;
 mod perun;
+mod payments;
 mod protocol;
 mod senml;
 
@@ -32,6 +33,7 @@ fn main() -> io::Result<()> {
         senml::seeds(),
         ledger::seeds(),
         embedded::seeds(),
+        payments::seeds(),
         notary::seeds(),
         perun::seeds(),
         daemon::seeds(),
