@@ -64,6 +64,11 @@ impl Record {
                 self.deposited(view)
             }
             LedgerEvent::Registered { registration, state } => {
+                // An older registration is announced once more when it is final, behind what refuted it.
+                if view.registration().is_some_and(|newest| newest.version >= registration.version)
+                {
+                    return Input::Stray;
+                }
                 view.register(registration.clone());
                 self.registered(view, &registration, state)
             }
@@ -160,7 +165,6 @@ impl View {
     }
 
     fn register(&mut self, registration: Registration) {
-        self.registrations.retain(|known| known.version < registration.version);
         if self.registrations.len() == MAX_REGISTRATIONS {
             self.registrations.pop_front();
         }

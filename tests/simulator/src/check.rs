@@ -193,8 +193,6 @@ fn is_explained(reason: &str) -> bool {
         "the peer does not answer",
         "the newest state was registered",
         "had not sent us back",
-        "no further state can be signed",
-        "the owner wants it",
         "the peer registered",
     ]
     .iter()

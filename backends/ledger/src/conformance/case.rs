@@ -1,5 +1,7 @@
 //! What the rules of channels are written with: one channel, requests about it, and how they are carried to the ledger.
 
+#![expect(clippy::expect_used, reason = "its own small keys and states, never what a ledger says")]
+
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use sluicegate_protocol::channel::{

@@ -121,7 +121,7 @@ impl Node {
                 Input::PatienceOverRestored
             }
             (Phase::Open | Phase::Funding, true, true) => Input::PatienceOverRestored,
-            (Phase::Open | Phase::Funding, ..) => return None,
+            (Phase::Open | Phase::Funding, ..) => return slot.record.next(),
             (Phase::Proposed, _, true) => Input::PatienceOver,
             _ => slot.record.overdue(),
         })

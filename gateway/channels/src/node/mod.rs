@@ -260,9 +260,9 @@ impl Node {
         while let Some(input) = next.take() {
             let Some(slot) = self.channels.get_mut(&channel) else { return };
             let before = slot.record.clone();
-            let done = step(Channel::Record(before), input, now.ledger_s);
+            let done = step(Channel::Record(before.clone()), input, now.ledger_s);
             next = self.take_step(channel, done, now, out);
-            next = next.or_else(|| self.next(&channel));
+            next = next.or_else(|| self.next(&channel, &before));
         }
         self.set_timer(channel, now);
     }
@@ -346,7 +346,9 @@ impl Node {
         }
     }
 
-    fn next(&mut self, channel: &ChannelId) -> Option<Input> {
+    /// What a step that opened the way brings by itself: an update that was held, or a wish once both have signed
+    /// something new. After a crossing the other side goes first, and a timer brings the wish.
+    fn next(&mut self, channel: &ChannelId, before: &Record) -> Option<Input> {
         let slot = self.channels.get_mut(channel)?;
         if slot.record.phase != Phase::Open {
             return None;
@@ -356,7 +358,8 @@ impl Node {
             let update = crate::classify::PeerMessage::Update { state, actor, signature };
             return Some(slot.record.classify(update));
         }
-        slot.record.next()
+        let is_new = slot.record.current != before.current;
+        if is_new { slot.record.next() } else { None }
     }
 
     fn is_connected(&self, peer: &str) -> bool {
@@ -387,6 +390,7 @@ impl Node {
         let record = &slot.record;
         let waits = match record.phase {
             Phase::Exchanging | Phase::Proposed | Phase::Asked => true,
+            Phase::Open if record.next().is_some() => true,
             phase => record.restored && matches!(phase, Phase::Open | Phase::Funding),
         };
         if !waits {
