@@ -73,6 +73,9 @@ pub struct Settings {
     pub response_timeout: u64,
     /// A notification is confirmable when the last confirmed one is so long ago (RFC 7641 §4.5).
     pub confirm_observer: u64,
+    /// An observation by a peer that is not verified ends when the peer neither asked again nor acknowledged for so long
+    /// and is silent.
+    pub observer_timeout: u64,
     /// A peer without observations and requests is dropped after so long in silence, with its
     /// exchanges; so not before EXCHANGE_LIFETIME.
     pub peer_timeout: u64,
@@ -111,6 +114,7 @@ impl Default for Settings {
             non_lifetime: 145_000,
             response_timeout: 93_000,
             confirm_observer: 24 * 3600 * 1000,
+            observer_timeout: 3_600_000,
             peer_timeout: 300_000,
         }
     }

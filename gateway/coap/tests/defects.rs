@@ -142,7 +142,7 @@ fn defect_8_a_second_token_is_a_second_observer() {
     let observations: Vec<_> = bench.asked.iter().map(|asked| asked.observe.unwrap()).collect();
     assert_ne!(observations[0], observations[1]);
     for _ in 0..2 {
-        let sent = bench.answer(Response::content(0, "a"));
+        let sent = bench.accept(Response::content(0, "a"));
         assert!(sent[0].uint(option::OBSERVE).is_some());
     }
     for (observation, token) in observations.into_iter().zip([1, 2]) {

@@ -143,7 +143,7 @@ fn strangers_do_not_push_out_verified_peers() {
     let mut bench = Bench::with(Settings { peers: 4, ..Settings::default() });
     for peer in 0..3 {
         bench.hear_from(peer, &get_observe(1, &[1], "r", 0));
-        bench.answer(Response::content(0, "x"));
+        bench.accept(Response::content(0, "x"));
     }
     bench.verified = false;
     for peer in 10..1000 {

@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use super::{
     Endpoint, ObservationId, Output, Peer, RequestId,
     exchanges::{Exchange, Reply, Stage},
+    peers::State,
     timers::Timer,
     transmit::{AMPLIFICATION, Owner},
 };
@@ -107,10 +108,11 @@ impl<P: Peer> Endpoint<P> {
         let silent = |endpoint: &Self| {
             let mut oldest = endpoint.peers.oldest();
             let found = oldest.find(|(_, state)| endpoint.silent_at(state.seen) <= now);
-            found.map(|(id, state)| (id, state.is_idle(), state.verified))
+            found.map(|(id, state)| (id, state.verified))
         };
-        while let Some((id, idle, verified)) = silent(self) {
-            if idle {
+        while let Some((id, verified)) = silent(self) {
+            self.expire_observations(now, id);
+            if self.peers.get(id).is_some_and(State::is_idle) {
                 self.drop_peer(id, Failure::Evicted);
             } else {
                 self.peers.touch(now, id, verified);

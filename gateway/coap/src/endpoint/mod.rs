@@ -1,7 +1,7 @@
 //! The endpoint: datagrams, calls and `now` in, ordered effects out.
 //!
 //! Methods come in four families. Input: [`Endpoint::receive`], [`Endpoint::handle_timeout`].
-//! Commands: [`Endpoint::respond`], [`Endpoint::notify`], [`Endpoint::request`],
+//! Commands: [`Endpoint::respond`], [`Endpoint::accept`], [`Endpoint::notify`], [`Endpoint::request`],
 //! [`Endpoint::observe`], [`Endpoint::cancel`], [`Endpoint::awake`], [`Endpoint::forget`]. Work out: [`Endpoint::poll`],
 //! to be called until it gives nothing after every input and command. Questions:
 //! [`Endpoint::next_timeout`], [`Endpoint::usage`].
@@ -73,7 +73,7 @@ pub enum Output<P> {
         /// What.
         datagram: Vec<u8>,
     },
-    /// A whole request: answer it with [`Endpoint::respond`].
+    /// A whole request: answer it with [`Endpoint::respond`] or [`Endpoint::accept`].
     Request {
         /// What to answer.
         exchange: ExchangeId,
@@ -81,7 +81,7 @@ pub enum Output<P> {
         peer: P,
         /// What it wants.
         request: Request,
-        /// The peer wants to be told about changes: it is, once the answer is a 2.xx.
+        /// The peer wants to be told about changes: [`Endpoint::accept`] promises it.
         observe: Option<ObservationId>,
     },
     /// The answer to a request of ours, or why there is none. The last output for this request,

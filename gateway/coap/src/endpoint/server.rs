@@ -22,8 +22,18 @@ use crate::{
 };
 
 impl<P: Peer> Endpoint<P> {
-    /// Answers a request. Nothing happens if the peer or the exchange is gone.
-    pub fn respond(&mut self, now: u64, exchange: ExchangeId, mut response: Response) {
+    /// Answers a request, once; an observation that it offered does not begin, or ends. Nothing happens if the peer or the
+    /// exchange is gone.
+    pub fn respond(&mut self, now: u64, exchange: ExchangeId, response: Response) {
+        self.answer(now, exchange, response, false);
+    }
+
+    /// Answers a request and, where it offered an observation and this is a 2.xx, promises to tell every change.
+    pub fn accept(&mut self, now: u64, exchange: ExchangeId, response: Response) {
+        self.answer(now, exchange, response, true);
+    }
+
+    fn answer(&mut self, now: u64, exchange: ExchangeId, mut response: Response, accepts: bool) {
         let ExchangeId(id) = exchange;
         let Some(found) = self.exchanges.get_mut(id) else { return };
         let (pending, acknowledged) =
@@ -42,7 +52,7 @@ impl<P: Peer> Endpoint<P> {
         if response.payload.len() > self.settings.body {
             response = Response::new(Code::INTERNAL_SERVER_ERROR);
         }
-        let (extra, range) = self.complete(now, peer, &pending, &mut response);
+        let (extra, range) = self.complete(now, peer, &pending, &mut response, accepts);
         let reply = if is_unwanted(pending.no_response, response.code) {
             self.acknowledge_only(peer, kind, message, acknowledged)
         } else if acknowledged {
@@ -67,10 +77,11 @@ impl<P: Peer> Endpoint<P> {
         peer: u64,
         pending: &Pending,
         response: &mut Response,
+        accepts: bool,
     ) -> (Vec<(u16, u32)>, Range<usize>) {
         let mut extra = Vec::new();
         if let Some(observation) = pending.observation {
-            if response.code.is_success() {
+            if accepts && response.code.is_success() {
                 let sequence = self.observe_accepted(now, observation);
                 extra.extend(sequence.map(|sequence| (option::OBSERVE, sequence)));
             } else {

@@ -265,7 +265,7 @@ impl Server {
             Done::Respond(exchange, response) => self.endpoint.respond(now, exchange, response),
             Done::Observe(exchange, observation, response) => {
                 self.observers.confirm(observation, response.code.is_success());
-                self.endpoint.respond(now, exchange, response);
+                self.endpoint.accept(now, exchange, response);
             }
         }
     }
