@@ -162,7 +162,8 @@ impl Intake {
         self.allowances.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
     }
 
-    fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
+    /// Takes one of a device's allowance, for a reading or for a question to the store, which costs as much.
+    pub(crate) fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
         let now_ms = self.clock.now().monotonic_ms;
         let burst = per_second.saturating_mul(BURST_S);
         let mut spent = self.allowances.borrow_mut();
@@ -197,7 +198,7 @@ impl From<Refusal> for Rejection {
 }
 
 fn too_fast(per_second: u32) -> Rejection {
-    let reason = format!("more than {per_second} readings a second");
+    let reason = format!("more than {per_second} readings and questions a second");
     Rejection { code: Code::TooManyRequests, reason, retry_after_s: Some(2) }
 }
 
