@@ -18,7 +18,9 @@ pub struct Settings {
     pub peers: usize,
     /// Bytes of bodies, stored answers and waiting messages, for all peers together.
     pub bytes: usize,
-    /// The same for each peer.
+    /// Those of them that peers may hold that are not verified; they are also the first to go.
+    pub unverified_bytes: usize,
+    /// Bytes of each peer.
     pub bytes_per_peer: usize,
     /// Exchanges whose repetitions are recognised, for all peers together: each for its lifetime,
     /// or until so many newer ones.
@@ -89,6 +91,7 @@ impl Default for Settings {
             block: 6,
             peers: 4096,
             bytes: 8 * 1024 * 1024,
+            unverified_bytes: 2 * 1024 * 1024,
             bytes_per_peer: 512 * 1024,
             exchanges: 65_536,
             exchanges_per_peer: 64,

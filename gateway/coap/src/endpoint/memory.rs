@@ -1,7 +1,7 @@
 //! What is held, and who has to go when there is no room.
 //!
-//! Guarantees: the bytes of all peers are counted, and neither a peer nor all together hold more than
-//! the settings allow; a peer that goes leaves nothing behind, and its requests and observations end
+//! Guarantees: the bytes of all peers are counted, and neither a peer nor those that are not verified nor all together
+//! hold more than the settings allow; no request that waits for its answer is dropped for bytes; a peer that goes leaves nothing behind, and its requests and observations end
 //! with an output. Does not: count the size of the tables, which is bounded by their entries.
 
 use std::hash::BuildHasher;
@@ -76,7 +76,6 @@ impl<P: Peer> Endpoint<P> {
     /// Removes a peer and all that is held for it.
     pub(super) fn drop_peer(&mut self, id: u64, failure: Failure) {
         let Some(state) = self.peers.remove(id) else { return };
-        self.bytes = self.bytes.saturating_sub(state.bytes);
         self.timers.clear(Timer::Probe(id));
         self.timers.clear(Timer::Transfers(id));
         for transmission in state.in_flight {
@@ -120,33 +119,38 @@ impl<P: Peer> Endpoint<P> {
         }
     }
 
-    /// Sets bytes aside for a peer; answers of long ago and silent peers make room.
+    /// Sets bytes aside for a peer. What peers hold that are not verified goes first, then, for a verified one,
+    /// answers of long ago; a request that waits for its answer stays.
     pub(super) fn reserve(&mut self, peer: u64, bytes: usize) -> bool {
-        let fits = |held: usize| held.saturating_add(bytes) <= self.settings.bytes_per_peer;
-        if !self.peers.get(peer).is_some_and(|state| fits(state.bytes)) {
+        let Some(state) = self.peers.get(peer) else { return false };
+        if state.bytes.saturating_add(bytes) > self.settings.bytes_per_peer {
             return false;
         }
-        while self.bytes.saturating_add(bytes) > self.settings.bytes {
-            if let Some(oldest) = self.exchanges.oldest() {
-                self.remove_exchange(oldest);
+        let verified = state.verified;
+        while !self.has_room(verified, bytes) {
+            if let Some(reply) = self.exchanges.oldest_reply(false) {
+                self.remove_exchange(reply);
             } else if let Some(least) = self.peers.least(peer) {
                 self.drop_peer(least, Failure::Evicted);
+            } else if verified && let Some(reply) = self.exchanges.oldest_reply(true) {
+                self.remove_exchange(reply);
             } else {
                 return false;
             }
         }
-        let Some(state) = self.peers.get_mut(peer) else { return false };
-        state.bytes += bytes;
-        self.bytes += bytes;
+        self.peers.hold(peer, bytes);
         true
+    }
+
+    const fn has_room(&self, verified: bool, bytes: usize) -> bool {
+        let strangers = self.peers.held_by_unverified().saturating_add(bytes);
+        self.peers.held().saturating_add(bytes) <= self.settings.bytes
+            && (verified || strangers <= self.settings.unverified_bytes)
     }
 
     /// Gives bytes back.
     pub(super) fn release(&mut self, peer: u64, bytes: usize) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.bytes = state.bytes.saturating_sub(bytes);
-            self.bytes = self.bytes.saturating_sub(bytes);
-        }
+        self.peers.give_back(peer, bytes);
     }
 
     /// Takes note of a message, so that a repetition is known; older ones may have to go.

@@ -137,8 +137,6 @@ pub struct Endpoint<P> {
     tokens: HashMap<(u64, Token), u64, Keyed>,
     transmissions: Slab<Transmission>,
     timers: Timers,
-    /// Bytes held for all peers.
-    bytes: usize,
     outputs: VecDeque<Output<P>>,
 }
 
@@ -160,7 +158,6 @@ impl<P: Peer> Endpoint<P> {
             tokens: HashMap::with_hasher(hash),
             transmissions: Slab::new(),
             timers: Timers::new(hash),
-            bytes: 0,
             outputs: VecDeque::new(),
             settings,
         }
@@ -238,7 +235,7 @@ impl<P: Peer> Endpoint<P> {
     pub fn usage(&self) -> Usage {
         Usage {
             peers: self.peers.len(),
-            bytes: self.bytes,
+            bytes: self.peers.held(),
             exchanges: self.exchanges.len(),
             observations: self.observations.len(),
             requests: self.calls.len(),

@@ -114,6 +114,8 @@ pub(super) struct Peers<P> {
     by_key: HashMap<P, u64, Keyed>,
     /// Those that the caller did not verify, and those that it did.
     lists: [Ends; 2],
+    /// Bytes that those hold, and these.
+    held: [usize; 2],
     hash: Keyed,
     limit: usize,
 }
@@ -121,7 +123,14 @@ pub(super) struct Peers<P> {
 impl<P: Peer> Peers<P> {
     pub(super) fn new(limit: usize, hash: Keyed) -> Self {
         let lists = [Ends::default(), Ends::default()];
-        Self { states: Slab::new(), by_key: HashMap::with_hasher(hash), lists, hash, limit }
+        Self {
+            states: Slab::new(),
+            by_key: HashMap::with_hasher(hash),
+            lists,
+            held: [0; 2],
+            hash,
+            limit,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,10 +163,42 @@ impl<P: Peer> Peers<P> {
         self.lists[0].oldest.or(verified).map(Some).ok_or(())
     }
 
-    /// The silent longest that isn't verified, other than this one.
+    /// The silent longest that isn't verified and holds bytes, other than this one.
     pub(super) fn least(&self, other: u64) -> Option<u64> {
-        let oldest = self.lists[0].oldest?;
-        if oldest != other { Some(oldest) } else { self.states.get(oldest)?.newer }
+        let own = self.states.get(other).filter(|state| !state.verified);
+        if self.held[0] <= own.map_or(0, |state| state.bytes) {
+            return None;
+        }
+        let newer = |id: &u64| self.states.get(*id)?.newer;
+        let holds = |id: &u64| self.states.get(*id).is_some_and(|state| state.bytes > 0);
+        std::iter::successors(self.lists[0].oldest, newer).find(|id| *id != other && holds(id))
+    }
+
+    /// Bytes held for all.
+    pub(super) const fn held(&self) -> usize {
+        self.held[0] + self.held[1]
+    }
+
+    /// Bytes held for those that aren't verified.
+    pub(super) const fn held_by_unverified(&self) -> usize {
+        self.held[0]
+    }
+
+    /// Counts bytes that are held for a peer.
+    pub(super) fn hold(&mut self, id: u64, bytes: usize) {
+        if let Some(state) = self.states.get_mut(id) {
+            state.bytes += bytes;
+            self.held[usize::from(state.verified)] += bytes;
+        }
+    }
+
+    /// Counts bytes that are no longer held.
+    pub(super) fn give_back(&mut self, id: u64, bytes: usize) {
+        if let Some(state) = self.states.get_mut(id) {
+            let bytes = bytes.min(state.bytes);
+            state.bytes -= bytes;
+            self.held[usize::from(state.verified)] -= bytes;
+        }
     }
 
     /// Adds a peer; there is room.
@@ -194,6 +235,7 @@ impl<P: Peer> Peers<P> {
         self.unlink(id);
         let state = self.states.remove(id)?;
         self.by_key.remove(&state.key);
+        self.held[usize::from(state.verified)] -= state.bytes;
         Some(state)
     }
 
@@ -204,6 +246,8 @@ impl<P: Peer> Peers<P> {
         if state.newer.is_some() || state.verified != verified {
             self.unlink(id);
             if let Some(state) = self.states.get_mut(id) {
+                self.held[usize::from(state.verified)] -= state.bytes;
+                self.held[usize::from(verified)] += state.bytes;
                 state.verified = verified;
             }
             self.link(id, verified);
@@ -257,7 +301,10 @@ mod tests {
             .map(|(key, verified)| peers.insert(0, key, verified, 1));
         assert_eq!(peers.victim(false), Ok(Some(a)));
         peers.touch(1, a, false);
-        assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), Some(a)));
+        assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), None));
+        peers.hold(a, 9);
+        assert_eq!((peers.least(b), peers.least(c), peers.least(a)), (Some(a), Some(a), None));
+        peers.give_back(a, 9);
         peers.remove(c);
         assert_eq!(peers.victim(false), Ok(None));
         peers.touch(2, a, true);

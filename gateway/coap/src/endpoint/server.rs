@@ -117,8 +117,12 @@ impl<P: Peer> Endpoint<P> {
 
     /// Keeps an answer, if the exchange is still there.
     fn settle(&mut self, id: u64, reply: Reply) {
-        if let Some(found) = self.exchanges.get_mut(id) {
-            found.stage = Stage::Done(reply);
+        let Some(found) = self.exchanges.get_mut(id) else { return };
+        found.stage = Stage::Done(reply);
+        if found.bytes() > 0 {
+            let peer = self.peers.get(found.peer);
+            let verified = peer.is_some_and(|state| state.verified);
+            self.exchanges.reply_kept(id, verified);
         }
     }
 
