@@ -72,6 +72,9 @@ pub struct Server {
     refused: BTreeMap<&'static str, String>,
 }
 
+/// Requests to a device that are under way: what is observed there, its links, and commands.
+const REQUESTS: usize = outward::MAX_OBSERVED + 8;
+
 /// Bytes that a proof takes besides the payload.
 const PROOF_BYTES: usize = 64 << 10;
 
@@ -390,7 +393,10 @@ fn settings(config: &Coap, max_payload: usize) -> Settings {
     Settings {
         body: max_payload.saturating_add(PROOF_BYTES),
         bytes: config.max_transfer_memory,
+        unverified_bytes: config.max_transfer_memory / 4,
         peers: config.max_peers,
+        requests_per_peer: REQUESTS,
+        requests: config.max_peers.saturating_mul(REQUESTS),
         rate: config.requests_per_second,
         burst: config.request_burst,
         // A reading changes the log, and its answer is shorter than it: an address that is not the sender's gains nothing.
