@@ -235,3 +235,20 @@ fn strangers_hold_a_share_of_the_bytes_and_make_room_first() {
     assert_eq!(upload(&mut bench, 2, 3), Code::REQUEST_ENTITY_TOO_LARGE);
     assert_eq!(unverified_upload(&mut bench, 200, b"r"), Code::CONTINUE, "there is room again");
 }
+
+#[test]
+fn a_message_that_is_too_long_is_told_so_from_its_header() {
+    let mut bench = Bench::with(Settings { datagram: 500, ..Settings::default() });
+    let long = |kind, code, id| {
+        message(kind, Code(code), id, &[7, 8], &[(option::URI_PATH, b"r")], &body(600))
+    };
+    let sent = bench.hear(&long(Kind::Con, 2, 5)).remove(0);
+    assert_eq!(sent.head(), (Kind::Ack, Code::REQUEST_ENTITY_TOO_LARGE, 5));
+    assert_eq!((sent.token.as_slice(), sent.uint(option::BLOCK1)), (&[7, 8][..], Some(4)));
+    assert_eq!(bench.hear(&long(Kind::Non, 2, 6))[0].kind, Kind::Non);
+    for (kind, code) in [(Kind::Con, 69), (Kind::Ack, 69), (Kind::Rst, 2)] {
+        assert_eq!(bench.hear(&long(kind, code, 7)), []);
+    }
+    assert_eq!(bench.hear(&[0xff; 600]), []);
+    assert_eq!((bench.asked.len(), bench.endpoint.usage().peers), (0, 0));
+}

@@ -37,6 +37,7 @@ use transmit::{Owner, Transmission};
 
 use crate::{
     Code, Failure, Options, Request, Response, Settings,
+    block::Block,
     fresh::Fresh,
     hash::Keyed,
     message::{self, Kind, Malformed, Message, Token},
@@ -166,7 +167,7 @@ impl<P: Peer> Endpoint<P> {
     /// One datagram in. `verified`: the address of the peer is proven, by DTLS say.
     pub fn receive(&mut self, now: u64, peer: P, verified: bool, datagram: &[u8]) {
         if datagram.len() > self.settings.datagram {
-            return;
+            return self.too_long(peer, datagram);
         }
         let message = match Message::parse(datagram) {
             Ok(message) => message,
@@ -288,6 +289,27 @@ impl<P: Peer> Endpoint<P> {
         let extras = Extras::take(&mut options);
         let Message { token, code, payload, .. } = *message;
         self.answered(now, call, Heard { token, code, options, extras, payload });
+    }
+
+    /// Tells who asks with too long a message to send its body in blocks (RFC 7959 §2.9.3), and keeps nothing: the answer is
+    /// shorter than the message.
+    fn too_long(&mut self, peer: P, datagram: &[u8]) {
+        let Ok(Message { kind, code, id, token, .. }) = Message::parse(datagram) else { return };
+        let kind = match kind {
+            Kind::Con => Kind::Ack,
+            Kind::Non => Kind::Non,
+            Kind::Ack | Kind::Rst => return,
+        };
+        if code.is_response() || code == Code::EMPTY {
+            return;
+        }
+        let [high, low, ..] = self.fresh.bytes();
+        let id = if kind == Kind::Ack { id } else { u16::from_be_bytes([high, low]) };
+        let hint = Block { number: 0, more: false, exponent: self.block };
+        let response = Response::new(Code::REQUEST_ENTITY_TOO_LARGE);
+        let extra = [(option::BLOCK1, hint.encode())];
+        let datagram = Self::compose(kind, id, token, &response, &extra, 0..0);
+        self.outputs.push_back(Output::Send { peer, datagram });
     }
 
     fn reject(&mut self, peer: u64, id: u16) {

@@ -178,6 +178,23 @@ fn show(configured: &Configured, device: String, json: bool) -> Result<(), Error
     Ok(())
 }
 
+/// A line with what devices told: what would move a terminal's cursor, or turn the direction of writing, is written out.
+fn say_plainly(line: &str) {
+    say!("{}", plain(line));
+}
+
+fn plain(text: &str) -> String {
+    let moves =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().fold(String::new(), |mut plain, c| {
+        match moves(c) {
+            true => plain.extend(c.escape_default()),
+            false => plain.push(c),
+        }
+        plain
+    })
+}
+
 fn print_twin(twin: &Twin) {
     let none = || "none".to_owned();
     let enrolment = match (&twin.class, &twin.security) {
@@ -198,14 +215,18 @@ fn print_twin(twin: &Twin) {
     for (name, state) in &twin.state {
         let unit = state.unit.as_deref().unwrap_or("");
         let (value, since) = (&state.value, utc(state.since_ms));
-        say!("state         {name} = {value} {unit} (leaf {}, {since})", state.index);
+        say_plainly(&format!(
+            "state         {name} = {value} {unit} (leaf {}, {since})",
+            state.index
+        ));
     }
     for told in &twin.commands {
         let (resource, value, made) = (&told.resource, &told.value, utc(told.made_ms));
-        say!("command       {resource} = {value}: {} ({made}, id {})", told.state, told.id);
+        let (state, id) = (&told.state, told.id);
+        say_plainly(&format!("command       {resource} = {value}: {state} ({made}, id {id})"));
     }
     for (ms, text) in &twin.notes {
-        say!("note          {}: {text}", utc(*ms));
+        say_plainly(&format!("note          {}: {text}", utc(*ms)));
     }
 }
 
@@ -223,7 +244,7 @@ pub(super) fn act(arguments: ActArguments) -> Result<Option<bool>, Error> {
     match ask(&config.socket, &Request::Act(act))? {
         Response::Acted(Acted { id, outcome: Some(outcome) }) => {
             let done = if outcome.ok { "done" } else { "failed" };
-            say!("command {id}: {done}: {}", outcome.detail);
+            say_plainly(&format!("command {id}: {done}: {}", outcome.detail));
             Ok(Some(outcome.ok))
         }
         Response::Acted(Acted { id, outcome: None }) => {
@@ -243,4 +264,15 @@ pub(super) fn note(arguments: NoteArguments) -> Result<(), Error> {
         other => return Err(refused(&config, other)),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_devices_told_does_not_steer_a_terminal() {
+        let told = "valve = \u{1b}[2Kopen\r\n\u{9b}1m\u{202e}°C 水";
+        assert_eq!(plain(told), "valve = \\u{1b}[2Kopen\\r\\n\\u{9b}1m\\u{202e}°C 水");
+    }
 }

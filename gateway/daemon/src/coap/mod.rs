@@ -254,6 +254,7 @@ impl Server {
     fn enrol(&mut self) {
         self.sessions.enrol(Instant::now().into_std(), self.field.registry.psks());
         self.places.borrow_mut().retain();
+        self.resources.retain();
         let (now, registry) = (self.now(), &self.field.registry);
         let may_read = |reader: &str, name: &str| {
             registry.get(reader).is_some_and(|reader| reader.device.may_read(name))

@@ -93,6 +93,12 @@ impl Resources {
         self.directory.next_expiry()
     }
 
+    /// Forgets the registrations of devices that are no longer enrolled.
+    pub(super) fn retain(&mut self) {
+        let registry = &self.field.registry;
+        self.directory.retain(|name| registry.get(name).is_some());
+    }
+
     /// A device answered with its links.
     pub(super) fn complete(&mut self, now: u64, registration: Registration, links: &Response) {
         if let Err(error) = self.directory.complete(now, registration, links) {

@@ -57,8 +57,9 @@ pub struct Mqtt {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The gateway's name at the broker, which keeps the session under it.
-    pub client_id: String,
+    /// The gateway's name at the broker, which keeps the session under it; a random one of its own if absent, because
+    /// whoever connects under the same name takes the gateway's place.
+    pub client_id: Option<String>,
     /// User name at the broker.
     pub user: Option<String>,
     /// Credential of the password, 64 hexadecimal digits as they are written.
@@ -74,7 +75,7 @@ impl Default for Mqtt {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 1_883,
-            client_id: "sluicegate".to_owned(),
+            client_id: None,
             user: None,
             password_credential: None,
             patience: Duration(30_000),
@@ -86,7 +87,7 @@ impl Default for Mqtt {
 impl Mqtt {
     /// Checks what a broker would only refuse later; the error says what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.host.is_empty() || self.client_id.is_empty() {
+        if self.host.is_empty() || self.client_id.as_ref().is_some_and(String::is_empty) {
             return Err("mqtt.host or mqtt.client_id is empty".to_owned());
         }
         if self.patience.0 < 1_000 {

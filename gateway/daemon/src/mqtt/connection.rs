@@ -344,7 +344,7 @@ fn options(bridge: &Bridge) -> MqttOptions {
     let config = &bridge.config;
     let bare = config.host.contains(':') && !config.host.starts_with('[');
     let host = if bare { format!("[{}]", config.host) } else { config.host.clone() };
-    let mut options = MqttOptions::new(&config.client_id, host, config.port);
+    let mut options = MqttOptions::new(&bridge.client_id, host, config.port);
     let packet = bridge.field.intake.max_payload().saturating_mul(2).saturating_add(PACKET_ROOM);
     let mut properties = ConnectProperties::new();
     properties.session_expiry_interval = Some(SESSION_S);
