@@ -6,10 +6,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use sluicegate_coap::Allowance;
 use sluicegate_notary::log::{Acknowledgement, Submission};
 
 use crate::{
-    allowance::Allowance,
     clock::Clock,
     devices::{
         Registry,
@@ -174,10 +174,7 @@ impl Intake {
         if *rate != per_second {
             (*rate, *allowance) = (per_second, Allowance::new(per_second, burst, now_ms));
         }
-        match allowance.take(now_ms) {
-            true => Ok(()),
-            false => Err(too_fast(per_second)),
-        }
+        allowance.take(now_ms).map_err(|_| too_fast(per_second))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     transmit::{AMPLIFICATION, Owner},
 };
 use crate::{
-    Failure,
+    Allowance, Failure,
     hash::Sip,
     message::{self, Kind, Message},
 };
@@ -55,7 +55,8 @@ impl<P: Peer> Endpoint<P> {
         if let Some(victim) = self.peers.victim(verified).ok()? {
             self.drop_peer(victim, Failure::Evicted);
         }
-        let id = self.peers.insert(now, key, verified, self.settings.burst);
+        let allowance = Allowance::new(self.settings.rate, self.settings.burst, now);
+        let id = self.peers.insert(now, key, verified, allowance);
         let [high, low, ..] = self.fresh.bytes();
         self.peers.get_mut(id)?.next_id = u16::from_be_bytes([high, low]);
         Some(id)

@@ -15,7 +15,7 @@ use super::{
     slab::Slab,
     transmit::Outgoing,
 };
-use crate::hash::Keyed;
+use crate::{allowance::Allowance, hash::Keyed};
 
 /// What is held for one peer.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct State<P> {
     pub(super) seen: u64,
     /// Bytes that may be sent to it while it is neither verified nor proven.
     pub(super) credit: usize,
-    pub(super) bucket: Bucket,
+    pub(super) allowance: Allowance,
     /// The message ID of the next message to it.
     pub(super) next_id: u16,
     /// Until then it is silent, and nothing more is sent that it does not acknowledge.
@@ -70,33 +70,6 @@ impl<P> State<P> {
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
         id
-    }
-}
-
-/// A token bucket, in thousandths of requests.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    level: u64,
-    at: u64,
-}
-
-impl Bucket {
-    /// Takes one request out, or says after how many ms there will be one.
-    pub(super) fn take(&mut self, now: u64, rate: u32, burst: u32) -> Result<(), u64> {
-        if rate == 0 {
-            return Ok(());
-        }
-        let (rate, full) = (u64::from(rate), u64::from(burst.max(1)) * 1000);
-        let gained = now.saturating_sub(self.at).saturating_mul(rate);
-        self.level = self.level.saturating_add(gained).min(full);
-        self.at = now;
-        match self.level.checked_sub(1000) {
-            Some(rest) => {
-                self.level = rest;
-                Ok(())
-            }
-            None => Err((1000 - self.level).div_ceil(rate)),
-        }
     }
 }
 
@@ -202,14 +175,14 @@ impl<P: Peer> Peers<P> {
     }
 
     /// Adds a peer; there is room.
-    pub(super) fn insert(&mut self, now: u64, key: P, verified: bool, burst: u32) -> u64 {
+    pub(super) fn insert(&mut self, now: u64, key: P, verified: bool, allowance: Allowance) -> u64 {
         let state = State {
             key,
             verified,
             proven: false,
             seen: now,
             credit: 0,
-            bucket: Bucket { level: u64::from(burst.max(1)) * 1000, at: now },
+            allowance,
             next_id: 0,
             probed_until: 0,
             exchanges: VecDeque::new(),
@@ -298,7 +271,7 @@ mod tests {
     fn the_silent_longest_goes_first_and_the_verified_stay() {
         let mut peers = peers(3);
         let [a, b, c] = [(1, false), (2, true), (3, false)]
-            .map(|(key, verified)| peers.insert(0, key, verified, 1));
+            .map(|(key, verified)| peers.insert(0, key, verified, Allowance::new(1, 1, 0)));
         assert_eq!(peers.victim(false), Ok(Some(a)));
         peers.touch(1, a, false);
         assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), None));
@@ -308,16 +281,7 @@ mod tests {
         peers.remove(c);
         assert_eq!(peers.victim(false), Ok(None));
         peers.touch(2, a, true);
-        peers.insert(2, 4, true, 1);
+        peers.insert(2, 4, true, Allowance::new(1, 1, 2));
         assert_eq!((peers.victim(false), peers.victim(true)), (Err(()), Ok(Some(b))));
-    }
-
-    #[test]
-    fn a_bucket_refills_with_its_rate() {
-        let mut bucket = Bucket { level: 2000, at: 0 };
-        assert_eq!([0; 3].map(|now| bucket.take(now, 10, 2)), [Ok(()), Ok(()), Err(100)]);
-        assert_eq!(bucket.take(40, 10, 2), Err(60));
-        assert_eq!(bucket.take(100, 10, 2), Ok(()));
-        assert_eq!(bucket.take(100, 0, 2), Ok(()));
     }
 }

@@ -262,9 +262,8 @@ impl<P: Peer> Endpoint<P> {
     }
 
     fn limit_rate(&mut self, now: u64, peer: u64) -> Result<(), Response> {
-        let (rate, burst) = (self.settings.rate, self.settings.burst);
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
-        state.bucket.take(now, rate, burst).map_err(|wait| {
+        state.allowance.take(now).map_err(|wait| {
             let seconds = u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX);
             Response::new(Code::TOO_MANY_REQUESTS).with_max_age(seconds)
         })

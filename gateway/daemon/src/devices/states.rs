@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use sluicegate_coap::Allowance;
 use tokio::sync::Notify;
 
 use super::{
@@ -22,7 +23,6 @@ use super::{
     twin,
 };
 use crate::{
-    allowance::Allowance,
     clock::Clock,
     keeper::{Keeper, Refusal},
 };
@@ -218,7 +218,7 @@ impl Table {
         while resource.waiting.pop_front_if(|(_, value)| logged.as_ref() == Some(value)).is_some() {
         }
         let next = resource.waiting.front().cloned()?;
-        resource.starved = !known.allowance.take(now_ms);
+        resource.starved = known.allowance.take(now_ms).is_err();
         if resource.starved {
             let older = resource.waiting.len() - 1;
             resource.waiting.drain(..older);

@@ -24,14 +24,13 @@ use std::{
     time::Duration,
 };
 
+use sluicegate_coap::Allowance;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use self::{connection::Connection, outbox::Outbox};
 use crate::{
-    Error,
-    allowance::Allowance,
-    config, credentials,
+    Error, config, credentials,
     desk::Desk,
     devices::commands::{Answer, Order},
     field::Field,
@@ -210,13 +209,13 @@ impl Bridge {
             refusals.retain(|device, _| self.field.registry.get(device).is_some());
         }
         let full = || Allowance::new(REFUSALS.0, REFUSALS.1, now_ms);
-        refusals.entry(device.to_owned()).or_insert_with(full).take(now_ms)
+        refusals.entry(device.to_owned()).or_insert_with(full).take(now_ms).is_ok()
     }
 
     /// Whether a stranger may be told that it is one.
     fn may_refuse_stranger(&self) -> bool {
         let now_ms = self.now_ms();
-        self.strangers.borrow_mut().take(now_ms)
+        self.strangers.borrow_mut().take(now_ms).is_ok()
     }
 
     fn connected(&self, session_present: bool) {
