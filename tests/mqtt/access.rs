@@ -72,7 +72,9 @@ fn a_device_can_speak_only_for_itself() {
     }
     assert!(publish(two, &readings("meter-2", 2)).status.success());
     second.wait(&ack("meter-2"), |told| told["seq"] == 2);
-    let said = fs::read_to_string(site.place.path("1-run.err")).unwrap();
+    let files = fs::read_dir(site.place.path("")).unwrap().map(|file| file.unwrap().path());
+    let run = files.filter(|file| file.to_string_lossy().ends_with("-run.err")).last().unwrap();
+    let said = fs::read_to_string(run).unwrap();
     assert_eq!(said.matches("connected to the broker").count(), 1, "{said}");
     let logged = site.logged(gateway);
     assert_eq!(logged.len(), 2, "{logged:?}");

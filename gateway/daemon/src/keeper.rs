@@ -82,6 +82,22 @@ impl Drop for TellEnd {
     }
 }
 
+/// One of those who wait, until it is dropped: whoever gives up waiting too.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    /// Gives how many waited before.
+    fn take(queued: &'a AtomicUsize) -> (usize, Self) {
+        (queued.fetch_add(1, Ordering::Relaxed), Self(queued))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Longest sleep of the thread, so that timers are looked at.
 const NAP: Duration = Duration::from_millis(500);
 
@@ -123,8 +139,8 @@ impl Keeper {
 
     /// Logs a reading; answers when it is durable. The ticket of the submission is set here.
     pub async fn submit(&self, submission: Submission) -> Result<Acknowledgement, Refusal> {
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.queued.fetch_sub(1, Ordering::Relaxed);
+        let (waiting, place) = Place::take(&self.queued);
+        if waiting >= self.limit {
             return Err(Refusal::Busy);
         }
         let (reply, answer) = oneshot::channel();
@@ -133,7 +149,7 @@ impl Keeper {
             Ok(()) => answer.await.unwrap_or(Err(Refusal::Store)),
             Err(_) => Err(Refusal::Store),
         };
-        self.queued.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
         answer
     }
 
@@ -285,12 +301,43 @@ impl Thread {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
-    use crate::testing::{Place, run};
+    use crate::testing::{self, run};
+
+    fn submission(seq: u64) -> Submission {
+        Submission {
+            ticket: 0,
+            device: "meter-1".to_owned(),
+            class: "default".to_owned(),
+            seq: Some(seq),
+            format: 110,
+            payload: br#"[{"n":"power","v":1}]"#.to_vec(),
+        }
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_no_place_behind() {
+        let place = testing::Place::new("[[device]]\nname = \"meter-1\"\n");
+        run(async {
+            let parts = place.open();
+            for seq in 0..10 {
+                let mut logged = std::pin::pin!(parts.keeper.submit(submission(seq)));
+                std::future::poll_fn(|context| {
+                    let _ = logged.as_mut().poll(context);
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            assert_eq!(parts.keeper.queued.load(Ordering::Relaxed), 0);
+            parts.close();
+        });
+    }
 
     #[test]
     fn who_asks_without_end_holds_up_nobodys_commit() {
-        let place = Place::new("[[device]]\nname = \"meter-1\"\n");
+        let place = testing::Place::new("[[device]]\nname = \"meter-1\"\n");
         run(async {
             let parts = place.open();
             let slow = |_: &mut Desk, _| thread::sleep(Duration::from_millis(2));
@@ -300,15 +347,7 @@ mod tests {
                 tokio::task::spawn_local(asks);
             }
             for seq in 0..10 {
-                let submission = Submission {
-                    ticket: 0,
-                    device: "meter-1".to_owned(),
-                    class: "default".to_owned(),
-                    seq: Some(seq),
-                    format: 110,
-                    payload: br#"[{"n":"power","v":1}]"#.to_vec(),
-                };
-                let logged = parts.keeper.submit(submission);
+                let logged = parts.keeper.submit(submission(seq));
                 let logged = tokio::time::timeout(Duration::from_secs(2), logged).await;
                 logged.expect("in time").unwrap();
             }

@@ -142,13 +142,22 @@ fn print_enrolment(device: &Device, psk: &Psk, qr: bool) -> Result<(), Error> {
     say!("endpoint name  {}", device.name);
     say!("PSK            {}", *hex);
     if qr {
-        let text = Zeroizing::new(format!("SLUICEGATE:1;EP:{};PSK:{};;", device.name, *hex));
-        let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M);
-        let code = code.map_err(|error| Error::Usage(format!("no QR code: {error}")))?;
-        say!("{}", code.render::<unicode::Dense1x2>().quiet_zone(true).build());
+        say!("{}", *draw(&enrolment_text(&device.name, &hex))?);
     }
     eprintln!("A running gateway takes it on SIGHUP (systemctl reload sluicegate).");
     Ok(())
+}
+
+/// What the QR code of an enrolment says.
+fn enrolment_text(name: &str, psk: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("SLUICEGATE:1;EP:{name};PSK:{psk};;"))
+}
+
+/// A QR code as rows of a terminal, two modules in a character.
+fn draw(text: &str) -> Result<Zeroizing<String>, Error> {
+    let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M);
+    let code = code.map_err(|error| Error::Usage(format!("no QR code: {error}")))?;
+    Ok(Zeroizing::new(code.render::<unicode::Dense1x2>().quiet_zone(true).build()))
 }
 
 fn list(file: PathBuf) -> Result<(), Error> {
@@ -269,6 +278,40 @@ pub(super) fn note(arguments: NoteArguments) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The modules of a drawn code, true where dark, without the quiet zone of four on each side.
+    fn modules(drawn: &str) -> Vec<Vec<bool>> {
+        let mut rows: Vec<Vec<bool>> = Vec::new();
+        for line in drawn.lines() {
+            let halves = line.chars().map(|c| match c {
+                '\u{2588}' => (true, true),
+                '\u{2580}' => (true, false),
+                '\u{2584}' => (false, true),
+                ' ' => (false, false),
+                other => panic!("{other:?}"),
+            });
+            let (upper, lower) = halves.unzip();
+            rows.extend([upper, lower]);
+        }
+        let side = rows[0].len();
+        rows.truncate(side);
+        let quiet = |row: &Vec<bool>| !row.contains(&true);
+        assert!(rows[..4].iter().chain(&rows[side - 4..]).all(quiet));
+        let inner = rows[4..side - 4].iter();
+        inner.map(|row| row[4..side - 4].to_vec()).collect()
+    }
+
+    #[test]
+    fn the_drawn_code_says_name_and_psk() {
+        let text = enrolment_text("meter-1", "00112233445566778899aabbccddeeff");
+        let wanted = "SLUICEGATE:1;EP:meter-1;PSK:00112233445566778899aabbccddeeff;;";
+        let wanted = QrCode::with_error_correction_level(wanted, EcLevel::M).unwrap();
+        let dark: Vec<bool> =
+            wanted.to_colors().iter().map(|color| *color == qrcode::Color::Dark).collect();
+        let rows = modules(&draw(&text).unwrap());
+        assert_eq!(rows.len(), wanted.width());
+        assert_eq!(rows.concat(), dark);
+    }
 
     #[test]
     fn what_devices_told_does_not_steer_a_terminal() {

@@ -11,7 +11,7 @@ mod resources;
 
 use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
 
-use sluicegate_coap::{Endpoint, Output, Response, Settings};
+use sluicegate_coap::{Endpoint, Output, Response, Settings, directory::Limits};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -116,7 +116,7 @@ impl Server {
             secure: None,
             plain_outbox: Vec::new(),
             secure_outbox: Vec::new(),
-            resources: Resources::new(field.clone(), Rc::clone(&places), tell),
+            resources: Resources::new(field.clone(), Rc::clone(&places), limits(config), tell),
             outward: Outward::new(field.clone()),
             observers: Observers::new(field.changes.clone()),
             field: field.clone(),
@@ -390,11 +390,20 @@ async fn wait_until(time: Option<Instant>) {
     }
 }
 
+/// Every device with a session may register.
+fn limits(config: &Coap) -> Limits {
+    let registrations = config.max_registrations.unwrap_or(config.max_sessions);
+    Limits { registrations, ..Limits::default() }
+}
+
 fn settings(config: &Coap, max_payload: usize) -> Settings {
     Settings {
         body: max_payload.saturating_add(PROOF_BYTES),
         bytes: config.max_transfer_memory,
         unverified_bytes: config.max_transfer_memory / 4,
+        bytes_per_peer: config.max_peer_memory,
+        exchanges: config.max_exchanges,
+        observations: config.max_observations,
         peers: config.max_peers,
         requests_per_peer: REQUESTS,
         requests: config.max_peers.saturating_mul(REQUESTS),
@@ -403,5 +412,22 @@ fn settings(config: &Coap, max_payload: usize) -> Settings {
         // A reading changes the log, and its answer is shorter than it: an address that is not the sender's gains nothing.
         echo_for_changes: false,
         ..Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_with_a_session_may_register_and_be_commanded() {
+        let config = Coap { max_sessions: 9_000, ..Coap::default() };
+        assert_eq!(limits(&config).registrations, 9_000);
+        let fewer = Coap { max_registrations: Some(7), ..config.clone() };
+        assert_eq!(limits(&fewer).registrations, 7);
+        let settings = settings(&config, 1_000);
+        assert!(settings.requests_per_peer > outward::MAX_OBSERVED);
+        assert!(settings.requests >= config.max_peers * settings.requests_per_peer);
+        assert!(settings.bytes_per_peer <= settings.bytes);
     }
 }

@@ -52,9 +52,10 @@ impl Resources {
     pub(super) fn new(
         field: Field,
         places: Rc<RefCell<Places>>,
+        limits: Limits,
         tell: mpsc::UnboundedSender<Done>,
     ) -> Self {
-        let directory = Directory::new(Limits::default());
+        let directory = Directory::new(limits);
         Self { field, places, directory, tell, wishes: Vec::new() }
     }
 

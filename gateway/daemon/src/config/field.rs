@@ -21,8 +21,16 @@ pub struct Coap {
     pub listen: Vec<SocketAddr>,
     /// Most peers that are remembered, over all transports.
     pub max_peers: usize,
-    /// Most bytes of block-wise transfers that are under way.
+    /// Most bytes of block-wise transfers, kept answers and waiting messages; peers without DTLS get a quarter of it.
     pub max_transfer_memory: usize,
+    /// The same for each peer.
+    pub max_peer_memory: usize,
+    /// Most messages whose repetitions are recognised.
+    pub max_exchanges: usize,
+    /// Most observations of devices' states.
+    pub max_observations: usize,
+    /// Most registrations in the resource directory; as many as sessions if absent.
+    pub max_registrations: Option<usize>,
     /// Most DTLS sessions.
     pub max_sessions: usize,
     /// Most DTLS handshakes under way.
@@ -41,6 +49,10 @@ impl Default for Coap {
             listen: any(5683),
             max_peers: 4_096,
             max_transfer_memory: 8 << 20,
+            max_peer_memory: 512 << 10,
+            max_exchanges: 65_536,
+            max_observations: 4_096,
+            max_registrations: None,
             max_sessions: 4_096,
             max_handshakes: 256,
             requests_per_second: 100,

@@ -7,7 +7,8 @@
 //! file). TLS to the broker is not offered; a broker on the same machine needs none.
 //!
 //! - [`topic`] and [`message`]: what topics and payloads mean
-//! - `connection`: one connection; `arrivals`, `states`: what follows from a message; `outbox`: what is published
+//! - `connection`: one connection; `arrivals`, `states`: what follows from a message; `outbox`: what is published;
+//!   `room`: how much may be under way
 //!
 //! Order of calls: [`run`], once. Shown by `tests/mqtt`.
 
@@ -15,6 +16,7 @@ mod arrivals;
 mod connection;
 pub mod message;
 mod outbox;
+mod room;
 pub mod topic;
 
 use std::{
@@ -28,7 +30,7 @@ use sluicegate_coap::Allowance;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use self::{connection::Connection, outbox::Outbox};
+use self::{connection::Connection, outbox::Outbox, room::Room};
 use crate::{
     Error, config, credentials,
     desk::Desk,
@@ -107,6 +109,8 @@ struct Bridge {
     password: Option<Zeroizing<String>>,
     field: Field,
     outbox: Outbox,
+    /// Of incoming messages, over all connections.
+    room: Rc<Room>,
     /// How many messages came to nothing.
     counts: RefCell<Counts>,
     strangers: RefCell<Allowance>,
@@ -182,6 +186,7 @@ impl Bridge {
             password,
             field,
             outbox,
+            room: Rc::default(),
             counts: RefCell::default(),
             strangers: RefCell::new(Allowance::new(STRANGERS.0, STRANGERS.1, now_ms)),
             refusals: RefCell::default(),

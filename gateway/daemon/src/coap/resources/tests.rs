@@ -32,7 +32,12 @@ impl Table {
         let places = Rc::new(RefCell::new(Places::new(field.registry.clone())));
         let (tell, done) = mpsc::unbounded_channel();
         let endpoint = Endpoint::new(Settings { rate: 0, ..Settings::default() }, [1; 32]);
-        Self { endpoint, resources: Resources::new(field, places, tell), done, next: 0 }
+        Self {
+            endpoint,
+            resources: Resources::new(field, places, Limits::default(), tell),
+            done,
+            next: 0,
+        }
     }
 
     /// A GET of a device of this name, from an address that was proven.
