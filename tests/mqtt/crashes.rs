@@ -55,7 +55,7 @@ fn a_reading_whose_acknowledgement_was_lost_is_delivered_again_and_is_one_leaf()
     tap.wait("the message again", |tap| tap.redelivered() == 1);
     tap.wait("its acknowledgement", |tap| tap.seen(From::Gateway, PUBACK) == 2);
     let first = device.wait(&ack("meter-1"), |told| told["seq"] == 1);
-    crate::process::until("an answer for each delivery", || {
+    until("an answer for each delivery", || {
         (device.messages(&ack("meter-1")).len() >= 2).then_some(())
     });
     let logged = site.logged(gateway);
