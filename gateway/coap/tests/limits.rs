@@ -234,6 +234,15 @@ fn strangers_hold_a_share_of_the_bytes_and_make_room_first() {
     assert_eq!(upload(&mut bench, 1, 3), Code::CONTINUE);
     assert_eq!(upload(&mut bench, 2, 3), Code::REQUEST_ENTITY_TOO_LARGE);
     assert_eq!(unverified_upload(&mut bench, 200, b"r"), Code::CONTINUE, "there is room again");
+    // Nobody goes for what is too large for a stranger.
+    let before = bench.endpoint.usage().bytes;
+    bench.verified = false;
+    let _ = bench.endpoint.request(
+        bench.now,
+        200,
+        Request::new(Method::Put, "r").payload(0, body(3_600)),
+    );
+    assert_eq!(bench.endpoint.usage().bytes, before);
 }
 
 #[test]

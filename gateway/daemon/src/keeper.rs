@@ -1,8 +1,9 @@
 //! The keeper: the one thread that owns log, files and database.
 //!
 //! Guarantees: everything that touches the store happens here, in the order in which it came; a reading's answer is sent
-//! after its leaf is durable, and a commit that is due waits for no more than one command. After a storage failure all waiting readings get an error, and the store is opened anew
-//! from what is durable, again and again until it works. Does not: block its callers; a full queue is refused as busy.
+//! after its leaf is durable, and a commit that is due waits for no more than one command. After a storage failure all
+//! waiting readings get an error, and the store is opened anew from what is durable, again and again until it works. Does
+//! not: block its callers; a full queue is refused as busy.
 //!
 //! Order of calls: [`Keeper::start`], then [`Keeper::submit`], [`Keeper::call`], [`Keeper::checkpoint`], and
 //! [`Keeper::stop`], which commits what waits and publishes a last checkpoint.

@@ -1,8 +1,9 @@
 //! What is held, and who has to go when there is no room.
 //!
 //! Guarantees: the bytes of all peers are counted, and neither a peer nor those that are not verified nor all together
-//! hold more than the settings allow; no request that waits for its answer is dropped for bytes; a peer that goes leaves nothing behind, and its requests and observations end
-//! with an output. Does not: count the size of the tables, which is bounded by their entries.
+//! hold more than the settings allow; no request that waits for its answer is dropped for bytes; a peer that goes leaves
+//! nothing behind, and its requests and observations end with an output. Does not: count the size of the tables, which is
+//! bounded by their entries.
 
 use std::hash::BuildHasher;
 
@@ -128,6 +129,10 @@ impl<P: Peer> Endpoint<P> {
             return false;
         }
         let verified = state.verified;
+        // Nobody goes for what would not fit anyway.
+        if bytes > self.settings.bytes || !verified && bytes > self.settings.unverified_bytes {
+            return false;
+        }
         while !self.has_room(verified, bytes) {
             if let Some(reply) = self.exchanges.oldest_reply(false) {
                 self.remove_exchange(reply);

@@ -3,7 +3,8 @@
 //! Guarantees: an observer is a peer with a token, for one target; its notifications carry a sequence
 //! number that grows with time; one that resets or does not acknowledge is dropped; each is asked
 //! to acknowledge at least every [`crate::Settings::confirm_observer`], and one that the caller does not vouch for ends
-//! after [`crate::Settings::observer_timeout`] without a sign of interest. A newer state takes the place of one that waits. Does not: know resources; the application notifies each observation.
+//! after [`crate::Settings::observer_timeout`] without a sign of interest. A newer state takes the place of one that waits.
+//! Does not: know resources; the application notifies each observation.
 
 use super::{
     Endpoint, ObservationId, Output, Peer,
