@@ -10,7 +10,6 @@
 //!   [`net`] (datagrams, DTLS sessions)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
-mod allowance;
 pub mod anchorer;
 pub mod cli;
 pub mod clock;

@@ -42,6 +42,24 @@ async fn logged(parts: &Parts) -> Vec<(&'static str, u64)> {
 }
 
 #[test]
+fn a_device_that_is_no_longer_enrolled_gets_nothing() {
+    let place = Place::new(DEVICES);
+    run(async {
+        let parts = place.open();
+        let commands = parts.commands().await;
+        let (id, outcome) = act(&commands, "open", 1_500).await;
+        place.configure("[[device]]\nname = \"valve-2\"\n");
+        parts.registry.reload(&place.config());
+        let mut orders = start(&commands);
+        speak(&parts, "valve-1");
+        let outcome = outcome.await.unwrap();
+        assert!(!outcome.ok && outcome.id == id, "{outcome:?}");
+        assert!(orders.try_recv().is_err(), "it was sent");
+        parts.close();
+    });
+}
+
+#[test]
 fn a_command_is_logged_before_it_is_sent_and_its_result_before_it_is_told() {
     let place = Place::new(DEVICES);
     run(async {
