@@ -12,6 +12,7 @@
 //! - [`coap`]: messages, the client and the resources below it
 //! - [`reporter`]: readings until they are acknowledged, over CoAP or MQTT
 //! - [`actuator`]: commands that act once
+//! - [`participant`]: channels of a device that signs for itself
 //! - [`mqtt`]: topics and payloads for devices behind a broker
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,13 +25,14 @@ pub mod coap;
 mod device;
 mod error;
 pub mod mqtt;
+pub mod participant;
 pub mod reporter;
 mod small;
 
 pub use device::{Config, Device, Event, Output};
 pub use error::Error;
 pub use reporter::Report;
-pub use sluicegate_protocol::senml;
+pub use sluicegate_protocol::{channel, senml};
 pub use small::Bytes;
 
 /// The example in the README compiles and runs.

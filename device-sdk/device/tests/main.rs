@@ -10,6 +10,7 @@ mod client;
 mod codec;
 mod log;
 mod mqtt;
+mod participant;
 mod resources;
 
 use std::time::Duration;
