@@ -12,7 +12,8 @@
 //! - [`coap`]: messages, the client and the resources below it
 //! - [`reporter`]: readings until they are acknowledged, over CoAP or MQTT
 //! - [`actuator`]: commands that act once
-//! - [`participant`]: channels of a device that signs for itself
+//! - [`participant`]: what a device that signs for itself signs in its channels
+//! - [`channels`]: how it comes to the requests and sends the answers
 //! - [`mqtt`]: topics and payloads for devices behind a broker
 #![no_std]
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@
 extern crate std;
 
 pub mod actuator;
+pub mod channels;
 pub mod coap;
 mod device;
 mod error;

@@ -6,6 +6,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actuators;
+mod channels;
 mod client;
 mod codec;
 mod log;
