@@ -9,7 +9,7 @@ use sluicegate_device::{
         SigningKey, State,
         exchange::{
             Channels, Current, KeyChallenge, KeyProof, MAX_MESSAGE, Message as _, OpenRequest,
-            Opening, PayRequest, Phase, SignAnswer, SignRequest, Summary, Why,
+            Opening, PayRequest, Phase, SignAnswer, SignRequest, Signatures, Summary, Why,
         },
     },
     channels::{ChannelClient, Command, News},
@@ -337,4 +337,36 @@ fn a_channel_that_cannot_be_read_holds_up_no_other() {
     firmware.own.0.reconnected(firmware.now);
     firmware.run(&mut gateway);
     assert_eq!(firmware.news.len(), 3);
+}
+
+#[test]
+fn the_longest_messages_of_a_device_have_room() {
+    let half = Amount::from_be_bytes(core::array::from_fn(|at| if at == 0 { 0x7f } else { 0xff }));
+    let open = OpenRequest {
+        peer: "x".repeat(64).as_str().try_into().unwrap(),
+        asset: Asset::other(u32::MAX, &[1; 128]).unwrap(),
+        own_deposit: half,
+        peer_deposit: half,
+        challenge_duration: u64::MAX,
+        share: SHARES[0],
+    };
+    let memo = "x".repeat(128).as_str().try_into().unwrap();
+    let pay = PayRequest { version: u64::MAX, amount: Amount::MAX, asset: 3, memo };
+    let rows: Vec<_> = (2..6).map(|at| (Asset::other(at, &[1]).unwrap(), [half; 2])).collect();
+    let state = State::initial(params().id(), Allocation::new(&rows).unwrap());
+    let own = &params().participants[0];
+    let signatures = Signatures::of(&key(0x11), &state, own, 0, &OWNER).unwrap();
+    let answer = SignAnswer { number: u64::MAX, outcome: Ok(signatures) };
+    let mut client = ChannelClient::<1>::new(seconds(60));
+    client.answer(&params().id(), &answer).unwrap();
+    client.open(&open).unwrap();
+    let mut client = ChannelClient::<1>::new(seconds(60));
+    client.pay(&params().id(), &pay).unwrap();
+}
+
+#[test]
+fn memory_is_what_the_readme_says() {
+    assert!(size_of::<Participant<2>>() < 6 * 1024, "{}", size_of::<Participant<2>>());
+    assert!(size_of::<ChannelClient<2>>() < 3 * 1024, "{}", size_of::<ChannelClient<2>>());
+    assert!(size_of::<SignRequest>() < 4 * 1024, "{}", size_of::<SignRequest>());
 }

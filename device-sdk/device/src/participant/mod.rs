@@ -14,7 +14,9 @@
 //!
 //! **What leaves** is the fall of the own balance since the last signature, funds that are locked included. It is
 //! agreed to by [`Participant::pay`], for one payment, or by [`Participant::allow`], for many small ones. What comes in
-//! needs no agreement and refills nothing. Agreements are not durable: after a restart there is none.
+//! needs no agreement and refills nothing. Agreements are not durable: after a restart there is none. A state that was
+//! signed need not have been signed by the peer, so a later one may leave the device more than it, never less; that
+//! holds for a final one too.
 //!
 //! **Duties of the storage.** It has `2 * N` slots of [`MAX_RECORD`] bytes; channels use two in turns, so the write
 //! that a power cut tears leaves the record before it, and nothing was answered by the torn one. Torn records are told
