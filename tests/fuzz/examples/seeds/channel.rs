@@ -1,5 +1,6 @@
 //! Seeds for the channels of `sluicegate-protocol`, and for the messages about them.
 
+use sluicegate_device::participant::{Limit, Output, Participant as Device, Policy};
 use sluicegate_protocol::{
     Error,
     channel::{
@@ -76,7 +77,9 @@ fn messages() -> Result<Vec<Seed>, Error> {
     let quiet =
         Summary { current: None, pending: None, phase: Phase::Exchanging, ..summary.clone() };
     let proof = KeyProof::sign(&key, &challenge, "meter-1")?;
+    let record = record_after(key.clone(), &open);
     Ok(vec![
+        ("device_channel", "record", record),
         message("challenge", &challenge)?,
         message("proof", &proof)?,
         message("open", &asked)?,
@@ -90,6 +93,21 @@ fn messages() -> Result<Vec<Seed>, Error> {
         message("refusal", &SignAnswer { number, outcome: Err(Refusal::Older) })?,
         message("pay", &pay)?,
     ])
+}
+
+/// What a device stores with its first signature.
+fn record_after(key: SigningKey, open: &SignRequest) -> Vec<u8> {
+    let receiver = open.receiver;
+    let policy = Policy { receiver, elsewhere: None, takes_offers: true, least_challenge: 1 };
+    let mut device: Device<1> = Device::new(key, policy);
+    let asset = open.state.outcome.assets[0].clone();
+    let limit = Limit { asset, deposit: Amount::MAX, spending: Amount::ZERO };
+    device.set_limit(limit).expect("there is room for one");
+    device.handle(open).expect("the device has nothing else to do");
+    match device.poll() {
+        Some(Output::Store { record, .. }) => record.to_vec(),
+        output => unreachable!("an offer within the limit is signed: {output:?}"),
+    }
 }
 
 fn message(name: &'static str, message: &impl Message) -> Result<Seed, Error> {
@@ -130,9 +148,9 @@ fn locked() -> Result<State, Error> {
         (Asset::other(2, &[0xbb; 32])?, balances),
     ];
     let mut outcome = Allocation::new(&rows)?;
-    for index_map in [[0, 1], [1, 0]] {
+    for (id, index_map) in [(0, [0, 1]), (1, [1, 0])] {
         let locked = SubAlloc {
-            id: ChannelId::new([index_map[0] as u8; 32]),
+            id: ChannelId::new([id; 32]),
             balances: balances.into_iter().collect(),
             index_map,
         };
