@@ -18,6 +18,7 @@ mod client;
 mod coap;
 mod daemon;
 mod device;
+mod device_channel;
 mod dtls;
 mod embedded;
 mod ledger;
@@ -30,6 +31,7 @@ pub use channel::channel_state;
 pub use coap::{coap_endpoint, coap_message, link_format};
 pub use daemon::{configuration, feed_rows, log_tail, mqtt_topic, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
+pub use device_channel::device_channel;
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
@@ -54,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("configuration", configuration),
     ("consistency", consistency),
     ("device", device),
+    ("device_channel", device_channel),
     ("device_mqtt", device_mqtt),
     ("dtls_sessions", dtls_sessions),
     ("entry", entry),
