@@ -12,10 +12,15 @@ type Delivery = (Order, oneshot::Sender<Answer>);
 async fn open(place: &Place) -> (Parts, Commands, mpsc::Receiver<Delivery>) {
     let parts = place.open();
     let commands = parts.commands().await;
+    let orders = start(&commands);
+    (parts, commands, orders)
+}
+
+fn start(commands: &Commands) -> mpsc::Receiver<Delivery> {
     let (coap, orders) = mpsc::channel(8);
     let deliverers = Deliverers { coap: Some(coap), mqtt: None };
     tokio::task::spawn_local(commands.clone().run(deliverers));
-    (parts, commands, orders)
+    orders
 }
 
 fn speak(parts: &Parts, device: &str) {
