@@ -27,3 +27,20 @@ fn honest_gateways_on_a_bad_network() {
 fn old_states_disputes_and_backups() {
     check(0..count(), Faults::Malicious);
 }
+
+/// Every history that failed once, as the shortest script that showed it.
+#[test]
+fn what_failed_once_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let script: Script = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        assert_eq!(script.to_string().parse::<Script>().unwrap(), script);
+        if let Err(error) = run(&script) {
+            panic!("{}: {error}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count >= 7, "the scripts are there");
+}

@@ -379,6 +379,12 @@ impl Node {
             slot.asked_sync |= !is_answer;
             slot.answers = slot.answers.saturating_add(u8::from(is_answer));
         }
+        if slot.record.phase == Phase::Abandoned {
+            if slot.answers >= MAX_ANSWERS {
+                return;
+            }
+            slot.answers = slot.answers.saturating_add(1);
+        }
         if let Some(message) = peer::to_wire(&slot.record, message) {
             out.push(Output::Send { peer, message: Box::new(message) });
         }
