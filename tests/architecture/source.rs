@@ -220,6 +220,9 @@ mod tests {
     fn machine_paths_are_found_and_others_are_not() {
         let path = format!("see {}/x", concat!("/", "work"));
         assert_eq!(machine_paths(&format!("fine\n{path}")).len(), 1);
-        assert!(machine_paths("https://a.example/home/x $HOME/work/x network/root/x").is_empty());
+        let folders =
+            ["home", "work", "root"].map(|folder| format!("https://a.example/{folder}/x"));
+        assert!(machine_paths(&folders.join(" ")).is_empty());
+        assert!(machine_paths(concat!("$HOME/", "work/x net", "work/root/x")).is_empty());
     }
 }

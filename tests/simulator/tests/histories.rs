@@ -15,7 +15,7 @@ fn check(seeds: std::ops::Range<u64>, faults: Faults) {
 }
 
 fn count() -> u64 {
-    std::env::var("HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
+    std::env::var("HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_500)
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A process that ends and starts at any moment goes on where its disk is.
 
-use super::{OPEN, balances, go_on, settle, world};
+use sluicegate_channels::{Input, effect::Refusal};
+use sluicegate_protocol::channel::Amount;
+
+use super::{OPEN, balances, channel, go_on, settle, world};
 
 /// Kills a side at each point of each batch of a payment, both ways, and starts it again.
 #[test]
@@ -56,9 +59,13 @@ fn a_backup_that_is_declared_signs_nothing_and_loses_nothing() {
     go_on(&mut world, "pay 0 10\n deliver 1\n deliver 0\n pay 0 10\n deliver 1\n deliver 0");
     go_on(&mut world, "restore 1 1");
     assert_eq!(balances(&world, 1).1, 500, "it has forgotten what it got");
+    assert_eq!(channel(&world, 1).pay(0, Amount::from(1_u64)), Input::Impossible(Refusal::Ending));
     go_on(&mut world, "connect\n deliver 0\n deliver 1");
     assert_eq!(balances(&world, 1), (980, 520), "the car gave it back");
-    go_on(&mut world, "pay 1 5\n pay 0 5\n deliver 1\n deliver 0");
-    assert_eq!(balances(&world, 0), (980, 520), "nothing more is signed");
+    for more in ["pay 1 5\n deliver 0\n deliver 1", "pay 0 5\n deliver 1\n deliver 0"] {
+        go_on(&mut world, more);
+        assert_eq!(balances(&world, 0), (980, 520), "nothing more is signed");
+        assert_eq!(balances(&world, 1), (980, 520), "nothing more is signed");
+    }
     settle(&mut world);
 }
