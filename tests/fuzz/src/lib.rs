@@ -21,6 +21,7 @@ mod device;
 mod device_channel;
 mod dtls;
 mod embedded;
+mod history;
 mod ledger;
 mod notary;
 mod perun;
@@ -36,6 +37,7 @@ pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
+pub use history::{channel_history, channel_record};
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
 pub use notary::{bundle, entry, multi_inclusion, policy, tile_entries, tile_path, tlog_proof};
 pub use perun::{perun_protobuf, perunio};
@@ -49,6 +51,8 @@ pub type Target = fn(&[u8]) -> bool;
 pub const TARGETS: &[(&str, Target)] = &[
     ("anchor_evidence", anchor_evidence),
     ("bundle", bundle),
+    ("channel_history", channel_history),
+    ("channel_record", channel_record),
     ("channel_state", channel_state),
     ("checkpoint", checkpoint),
     ("coap_endpoint", coap_endpoint),

@@ -129,6 +129,16 @@ impl Script {
         Self(events)
     }
 
+    /// A script from arbitrary bytes: two for each event.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut events = vec![Event::Connect {}, Event::Open { side: 0, own: 1_000, peer: 500 }];
+        events.extend(bytes.chunks_exact(2).map(|pair| {
+            let seed = u64::from(pair[0]) << 8 | u64::from(pair[1]);
+            one(&mut Random::new(seed), Faults::Malicious)
+        }));
+        Self(events)
+    }
+
     /// The script with everything left out that the failure does not need.
     pub fn shrunk(&self, fails: impl Fn(&Self) -> bool) -> Self {
         let mut shortest = self.clone();

@@ -15,6 +15,7 @@ mod embedded;
 #[path = "../../../verifier/fixture.rs"]
 #[allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 mod fixture;
+mod history;
 mod ledger;
 mod notary;
 mod payments;
@@ -36,6 +37,7 @@ fn main() -> io::Result<()> {
         payments::seeds(),
         notary::seeds(),
         perun::seeds(),
+        history::seeds(),
         daemon::seeds(),
         device::seeds(),
         dtls::seeds(),
