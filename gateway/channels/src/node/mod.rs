@@ -6,7 +6,7 @@
 //! open connections or ask ledgers; it is told.
 //!
 //! - this file: what there is, and the loop from input to outputs
-//! - [`opening`]: proposals; [`peer`]: messages; [`here`]: commands, signatures, time; [`ledger`]: events
+//! - [`opening`]: proposals; `peer`: messages; `here`: commands, signatures, time; `ledger`: events
 
 mod here;
 mod ledger;
