@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+use base64ct::{Base64, Encoding};
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::SystemRandom,
@@ -107,18 +108,25 @@ impl Identity {
         &self.certificate
     }
 
-    /// What an administrator of a peer has to enter, as `sluicegate peer identity` prints it. A Sluicegate needs the first
-    /// two, a go-perun node the certificate and the wire address.
+    /// What an administrator of a peer has to enter, as `sluicegate peer identity` prints it. A Sluicegate needs name and
+    /// fingerprint, a go-perun node the wire address and the certificate.
     pub fn describe(&self) -> String {
         let wire = self.address.iter().map(|(_, address)| hex(&address.to_bytes()));
         let wire: String = wire.collect();
+        let (name, print, backend) = (&self.name, self.fingerprint(), self.backend);
+        let pem = self.pem();
         format!(
-            "name         {}\nfingerprint  {}\nbackend      {}\nwire address {wire}\ncertificate  {}",
-            self.name,
-            self.fingerprint(),
-            self.backend,
-            hex(&self.certificate),
+            "name          {name}\nfingerprint   {print}\nwire address  {backend}: {wire}\n{pem}"
         )
+    }
+
+    /// The certificate as Go and OpenSSL read it.
+    fn pem(&self) -> String {
+        let text = Base64::encode_string(&self.certificate);
+        // Base64 is ASCII.
+        let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let lines: Vec<_> = lines.collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", lines.join("\n"))
     }
 
     /// Signs for go-perun: PKCS #1 v1.5 over SHA-256.
