@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Refused connections that are told of, a second on average and at once.
 const TOLD: (u32, u32) = (1, 10);
 
-/// Handshakes under way, by address.
+/// Handshakes under way, by network.
 #[derive(Default)]
 struct Places(RefCell<BTreeMap<IpAddr, usize>>);
 
@@ -50,10 +50,13 @@ pub(super) async fn run(hub: Rc<Hub>, socket: TcpListener) {
                 continue;
             }
         };
-        let Some(place) = Places::take(&places, from.ip(), &hub) else { continue };
-        if !handshakes.take(now_ms()) {
+        let place = Places::take(&places, from.ip(), &hub);
+        let Some(place) = place.filter(|_| handshakes.take(now_ms())) else {
+            if told.borrow_mut().take(now_ms()) {
+                tracing::warn!(%from, "too many handshakes at once: a connection was closed unread");
+            }
             continue;
-        }
+        };
         let (hub, told) = (Rc::clone(&hub), Rc::clone(&told));
         tokio::task::spawn_local(async move {
             let welcomed = welcome(&hub, stream).await;
@@ -91,6 +94,7 @@ async fn shake_hands(hub: &Hub, stream: TcpStream) -> Result<Fresh, Fault> {
 impl Places {
     fn take(this: &Rc<Self>, from: IpAddr, hub: &Hub) -> Option<Place> {
         let mut places = this.0.borrow_mut();
+        let from = network(from);
         let all: usize = places.values().sum();
         let own = places.get(&from).copied().unwrap_or(0);
         if all >= hub.limits.half_open || own >= hub.limits.half_open_each {
@@ -98,6 +102,14 @@ impl Places {
         }
         places.insert(from, own + 1);
         Some(Place(Rc::clone(this), from))
+    }
+}
+
+/// What one sender can have as many addresses as it likes of: with IPv6, the first half.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::from((address.to_bits() >> 64 << 64).to_be_bytes()),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
