@@ -1,5 +1,5 @@
 //! Clients that we did not write, over the loopback: OpenSSL's `s_client` and libcoap's
-//! `coap-client-openssl`, where they are installed.
+//! `coap-client-openssl`.
 
 use std::{
     io::Write,
@@ -76,13 +76,11 @@ async fn run(answer: fn(&[u8]) -> Vec<u8>, ports: &mpsc::Sender<u16>, told: &mut
     }
 }
 
-fn installed(program: &str) -> bool {
+/// Fails where a program is missing: a test that says nothing is no test.
+fn need(program: &str) {
     let found = Command::new("which").arg(program).stdout(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("{program} is not installed: not tested");
-    }
-    found
+    assert!(found, "{program} is missing; tests/setup/install.sh installs it");
 }
 
 fn piped(command: &mut Command) -> Child {
@@ -128,9 +126,7 @@ fn s_client(port: u16, identity: &str, key: &[u8; 16]) -> (Finished, String) {
 
 #[test]
 fn openssl_says_hello_and_good_bye() {
-    if !installed("openssl") {
-        return;
-    }
+    need("openssl");
     let shout = |message: &[u8]| message.to_ascii_uppercase();
     let ((_, text), told) = serve(shout, |port| s_client(port, &name(1), &key(1)));
     assert!(text.contains("Cipher is PSK-AES128-CCM8"), "{text}");
@@ -141,9 +137,7 @@ fn openssl_says_hello_and_good_bye() {
 
 #[test]
 fn openssl_with_a_wrong_key_is_refused_at_once() {
-    if !installed("openssl") {
-        return;
-    }
+    need("openssl");
     let begun = Instant::now();
     let ((_, text), told) = serve(<[u8]>::to_vec, |port| s_client(port, &name(1), &key(2)));
     assert!(text.contains("handshake failure"), "{text}");
@@ -160,9 +154,7 @@ fn content(request: &[u8]) -> Vec<u8> {
 
 #[test]
 fn libcoap_gets_a_resource() {
-    if !installed("coap-client-openssl") {
-        return;
-    }
+    need("coap-client-openssl");
     let (text, told) = serve(content, |port| {
         let key = "k".repeat(16);
         let uri = format!("coaps://127.0.0.1:{port}/temperature");

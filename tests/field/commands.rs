@@ -73,6 +73,27 @@ fn a_device_that_slept_with_an_open_session_gets_it_at_once_when_it_wakes() {
     assert!(ended.code == Some(0) && ended.out.contains("done: open"), "{ended:?}");
 }
 
+#[test]
+fn a_device_with_many_observed_resources_takes_commands_too() {
+    let site = Site::new(&[]);
+    let _gateway = site.gateway();
+    let mut device = site.device("meter-1");
+    let links: Vec<_> = (0..8).map(|number| format!("</r{number}>;obs")).collect();
+    let rd = device.post(&["rd"], &["ep=meter-1"], 40, links.join(",").as_bytes());
+    assert_eq!(rd.code, Code::new(2, 1), "{rd:?}");
+    for number in 0..8 {
+        let observed = device.asked();
+        assert_eq!(observed.path, format!("r{number}"));
+        device.observed(&observed, "x");
+    }
+    let acting = act(&site, "open", &["--wait", "10s"]);
+    let asked = device.asked();
+    assert_eq!(asked.path, "valve");
+    device.answer(&asked, Code::CHANGED, "is open");
+    let ended = acting.end();
+    assert!(ended.code == Some(0) && ended.out.contains("done: is open"), "{ended:?}");
+}
+
 fn refuse(device: &mut Device) {
     let asked = device.asked();
     device.answer(&asked, Code::NOT_FOUND, "no valve");

@@ -139,6 +139,14 @@ impl Device {
         self.send(&datagram);
     }
 
+    /// Answers a request of the gateway to observe: it is told of changes.
+    pub(crate) fn observed(&mut self, asked: &Asked, text: &str) {
+        let mut writer = Writer::new(Kind::Ack, Code::CONTENT, asked.id, asked.token, 64);
+        writer.option(option::OBSERVE, &[1]);
+        let datagram = writer.payload(text.as_bytes());
+        self.send(&datagram);
+    }
+
     pub(crate) fn send(&mut self, datagram: &[u8]) {
         match &mut self.dtls {
             Some(dtls) => dtls.send(Instant::now(), datagram),

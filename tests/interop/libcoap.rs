@@ -24,6 +24,16 @@ fn a_reading_over_dtls_gets_its_index_and_a_repeat_the_same() {
 }
 
 #[test]
+fn over_dtls_a_device_discovers() {
+    let site = Site::start();
+    let get = ["-m", "get", "-u", "meter-1", "-k", KEY];
+    let core = site.libcoap("coap-client-openssl", &get, "/.well-known/core");
+    for resource in ["</readings>", "</rd>", "</rd-lookup/res>"] {
+        assert!(text(&core.stdout).contains(resource), "{core:?}");
+    }
+}
+
+#[test]
 fn a_wrong_key_and_an_unknown_device_get_nowhere() {
     let site = Site::start();
     let before = site.place.status()["size"].clone();

@@ -65,6 +65,17 @@ fn a_device_can_speak_only_for_itself() {
     assert!(publish(two, &own).status.success());
     second.wait(&ack("meter-2"), |told| told["index"].is_u64());
     assert_eq!(first.messages(&ack("meter-2")).len(), 0, "it heard what is not for it");
+    // Nor does it take the gateway's place at the broker by its name.
+    for id in ["sluicegate", "gateway"] {
+        let ready = ["-i", id, "-t", "sluicegate/meter-2/x/ready", "-m", "?"];
+        assert!(site.broker.publish_as(two, &ready).status.success());
+    }
+    assert!(publish(two, &readings("meter-2", 2)).status.success());
+    second.wait(&ack("meter-2"), |told| told["seq"] == 2);
+    let files = fs::read_dir(site.place.path("")).unwrap().map(|file| file.unwrap().path());
+    let run = files.filter(|file| file.to_string_lossy().ends_with("-run.err")).last().unwrap();
+    let said = fs::read_to_string(run).unwrap();
+    assert_eq!(said.matches("connected to the broker").count(), 1, "{said}");
     let logged = site.logged(gateway);
-    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert_eq!(logged.len(), 2, "{logged:?}");
 }

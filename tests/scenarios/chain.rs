@@ -28,7 +28,7 @@ async fn read(client: &Client) -> BTreeMap<Vec<u8>, BTreeMap<String, u32>> {
             return found;
         }
         for event in page.events.iter().filter(|event| event.finality == Finality::Final) {
-            let EventKind::Anchored { digest, account } = &event.kind;
+            let EventKind::Anchored { digest, account } = &event.kind else { continue };
             let of: &mut BTreeMap<_, _> = found.entry(account.0.clone()).or_default();
             *of.entry(digest.to_string()).or_default() += 1;
         }

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a transaction is durable before it is accepted, a block before it is shown (I1); final blocks are never
 //! taken back, so any two heads that were signed are consistent; ledger time never goes back. Does not: read a clock,
-//! wait, or serve anybody; [`crate::owner`] does. It keeps what it knows in memory, well under 1 KiB for each anchor.
+//! wait, or serve anybody; [`crate::owner`] does. It keeps what it knows in memory, well under 1 KiB for each
+//! anchor, a few KiB for each registered state.
 //!
 //! Order of use: [`Chain::open`], [`Chain::submit`], [`Chain::tick`] with the time, and the questions.
 

@@ -7,10 +7,16 @@ use sluicegate_embedded::{
     disk::FileDisk,
     record::Record,
     transaction::{Body, Transaction},
-    wire::{Admin, Answer, Question},
+    wire::{Admin, Answer, MAX_MESSAGE, Question},
 };
-use sluicegate_ledger::{Cursor, Error, Finality, Request, Status};
-use sluicegate_protocol::{SigningKey, sha256};
+use sluicegate_ledger::{
+    Claim, Cursor, Error, Finality, Registration, Request, SignedState, Status,
+};
+use sluicegate_protocol::{
+    SigningKey,
+    channel::{self, Address, Allocation, Asset, ChannelId, ChannelKind, FundingId},
+    sha256,
+};
 
 const NAME: &str = "ledger.example";
 
@@ -98,6 +104,46 @@ fn events_and_cursors_are_the_same_after_a_restart() {
     assert_eq!(chain.head(), head);
 }
 
+/// The registration of a channel whose state is long.
+fn registration(n: u8) -> Request {
+    let keys = [1, 2].map(|byte| channel::SigningKey::from_bytes(&[byte; 32]).unwrap());
+    let params = channel::Params {
+        challenge_duration: 60,
+        nonce: channel::Nonce::new([n; 32]),
+        participants: keys.each_ref().map(|key| channel::Participant::new(key.address())),
+        app: Address::new([1; 20]),
+        kind: ChannelKind::Ledger,
+    };
+    let row = |n: u8| (Asset::other(2, &[n; 128]).unwrap(), [channel::Amount::ZERO; 2]);
+    let outcome = Allocation::new(&[row(1), row(2), row(3), row(4)]).unwrap();
+    let mut state = channel::State::initial(params.id(), outcome);
+    state.data.resize_default(state.data.capacity()).unwrap();
+    let signatures = keys.map(|key| key.sign_state(&state).unwrap());
+    let root = Claim { params, signed: SignedState { state, signatures } };
+    Request::Register(Box::new(Registration { root, subs: vec![] }))
+}
+
+#[test]
+fn a_page_of_long_events_fits_a_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut chain = open(&directory, Settings::new(NAME));
+    let key = SigningKey::from_bytes(&[2; 32]);
+    for n in 0..90 {
+        let body = Body::new(key.verifying_key().to_bytes(), n.into(), 10, &registration(n));
+        chain.submit(&body.sign(NAME, &key).to_bytes()).unwrap();
+        chain.produce(2_000).unwrap();
+    }
+    let (mut cursor, mut told, mut bytes) = (Cursor::default(), 0, 0);
+    while told < 90 {
+        let page = chain.events(&cursor).unwrap();
+        let message = Answer::Events(page.clone()).to_bytes();
+        assert!(message.len() <= MAX_MESSAGE && !page.events.is_empty());
+        assert_eq!(Answer::decode(&message), Ok(Answer::Events(page.clone())));
+        (told, cursor, bytes) = (told + page.events.len(), page.next, bytes + message.len());
+    }
+    assert!(bytes > MAX_MESSAGE, "one page would have been too long");
+}
+
 #[test]
 fn the_file_has_one_owner() {
     let directory = tempfile::tempdir().unwrap();
@@ -121,6 +167,10 @@ fn questions_round_trip() {
         Question::Submit(vec![1, 2]),
         Question::Events(Cursor(vec![1])),
         Question::Find(digest),
+        Question::Landed(digest),
+        Question::Dispute(ChannelId::new([1; 32])),
+        Question::Settled(ChannelId::new([1; 32])),
+        Question::Holdings(FundingId::new([1; 32])),
         Question::AnchorEvidence(digest),
         Question::BlockEvidence(300),
         Question::Admin(Admin::Produce),

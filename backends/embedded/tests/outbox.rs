@@ -3,12 +3,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sluicegate_embedded::{Embedded, Faults, ManualClock, Owner, Settings, wire::Admin};
+use sluicegate_embedded::{
+    Embedded, Faults, ManualClock, Owner, Settings, asset::native_asset, wire::Admin,
+};
 use sluicegate_ledger::{
-    Anchors, Class, Cursor, EventKind, Finality, Ledger, Limits, Request,
+    Anchors, Channels, Class, Cursor, Deposit, EventKind, Finality, Ledger, Limits, Request,
     outbox::{self, Input, News, Outbox, Output},
 };
-use sluicegate_protocol::{Digest, sha256};
+use sluicegate_protocol::{
+    Digest,
+    channel::{Address, Amount, ChannelId},
+    sha256,
+};
 use tokio::runtime::Runtime;
 
 const SETTINGS: outbox::Settings = outbox::Settings {
@@ -116,6 +122,50 @@ fn check(trouble: impl Fn(&World, u32)) {
         assert_eq!(finals.count(), 1, "paid once");
         assert!(runtime.block_on(backend.anchor_evidence(&digest(n))).is_ok());
     }
+}
+
+fn deposit(n: u8) -> Deposit {
+    let (channel, participant) = (ChannelId::new([n; 32]), Address::new([n; 20]));
+    let (asset, amount) = (native_asset("ledger.example"), Amount::from(1_000u64));
+    Deposit { channel, participant, asset, amount }
+}
+
+/// Six deposits in trouble are paid once each; and not again when everything that was stored is lost.
+fn check_deposits(trouble: impl Fn(&World, u32)) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::new(&directory);
+    for _ in 0..2 {
+        for n in 0..6 {
+            let request = Request::Deposit(Box::new(deposit(n)));
+            let class = request.class(0);
+            world.outbox.enqueue(0, request, class).unwrap();
+        }
+        world.run(&trouble);
+        let World { runtime, backend, .. } = &world;
+        for n in 0..6 {
+            let Deposit { asset, amount, .. } = deposit(n);
+            let holdings = runtime.block_on(backend.holdings(&deposit(n).funding(), &asset));
+            assert_eq!(holdings, Ok(amount));
+        }
+        let account = runtime.block_on(backend.account()).unwrap();
+        assert_eq!(account.final_nonce, 6, "one nonce for each deposit");
+        (world.outbox, _) = Outbox::restore(SETTINGS, []);
+        world.store.clear();
+    }
+}
+
+#[test]
+fn deposits_are_paid_once() {
+    check_deposits(|world, round| match round % 5 {
+        0 => world.faults(Faults { unknown: 1, ..Faults::default() }),
+        2 => world.faults(Faults { lose: 1, ..Faults::default() }),
+        _ => {}
+    });
+    check_deposits(|world, round| {
+        if round < 40 && round % 3 == 2 {
+            world.owner.admin(Admin::Reorg { blocks: 2, keep: round % 2 == 0 }).unwrap();
+        }
+    });
 }
 
 #[test]

@@ -111,6 +111,12 @@ impl<const SLOTS: usize, const SIZE: usize> Device<SLOTS, SIZE> {
         Ok(())
     }
 
+    /// Nothing came to a request and its first repetition, for 6 to 9 s. Over DTLS the gateway has lost the session, as
+    /// after a power cut: begin a new one and call [`Device::reconnected`].
+    pub fn is_unanswered(&self) -> bool {
+        self.endpoint.is_unanswered()
+    }
+
     /// A resource has changed: its observers are told.
     pub fn changed(&mut self, resource: usize) {
         self.endpoint.changed(resource);

@@ -12,6 +12,8 @@
 //! - [`coap`]: messages, the client and the resources below it
 //! - [`reporter`]: readings until they are acknowledged, over CoAP or MQTT
 //! - [`actuator`]: commands that act once
+//! - [`participant`]: what a device that signs for itself signs in its channels
+//! - [`channels`]: how it comes to the requests and sends the answers
 //! - [`mqtt`]: topics and payloads for devices behind a broker
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,17 +22,19 @@
 extern crate std;
 
 pub mod actuator;
+pub mod channels;
 pub mod coap;
 mod device;
 mod error;
 pub mod mqtt;
+pub mod participant;
 pub mod reporter;
 mod small;
 
 pub use device::{Config, Device, Event, Output};
 pub use error::Error;
 pub use reporter::Report;
-pub use sluicegate_protocol::senml;
+pub use sluicegate_protocol::{channel, senml};
 pub use small::Bytes;
 
 /// The example in the README compiles and runs.

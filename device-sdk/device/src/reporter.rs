@@ -264,7 +264,7 @@ impl<const SLOTS: usize, const SIZE: usize> Reporter<SLOTS, SIZE> {
 ///
 /// 4.01 and 4.03 say it of the device, which may be enrolled later; 4.08 of the transfer; 4.29 and
 /// 5.xx of the moment.
-fn is_final(code: Code) -> bool {
+pub(crate) fn is_final(code: Code) -> bool {
     let others = [
         Code::UNAUTHORIZED,
         Code::FORBIDDEN,

@@ -56,6 +56,22 @@ fn a_lost_request_is_repeated_four_times_with_back_off() {
 }
 
 #[test]
+fn a_request_that_nothing_answers_is_known_after_two_repetitions() {
+    let mut endpoint = asking(&Request::get("x"));
+    let request = sent(&mut endpoint, seconds(0), &mut Bare(b""));
+    let mut known = Vec::new();
+    for _ in 0..3 {
+        known.push((endpoint.is_unanswered(), endpoint.next_deadline().unwrap()));
+        sent(&mut endpoint, known.last().unwrap().1, &mut Bare(b""));
+    }
+    assert_eq!([known[0].0, known[1].0, known[2].0], [false, false, true]);
+    assert!((seconds(6)..=seconds(9)).contains(&known[1].1), "{known:?}");
+    let answer = Answer::to(&request, Code::CONTENT).bytes();
+    endpoint.handle(seconds(20), &answer, &mut Bare(b""));
+    assert!(!endpoint.is_unanswered());
+}
+
+#[test]
 fn a_separate_response_is_acknowledged_each_time() {
     let mut endpoint = asking(&Request::get("x"));
     let request = sent(&mut endpoint, seconds(0), &mut Bare(b""));

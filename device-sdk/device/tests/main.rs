@@ -6,10 +6,12 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actuators;
+mod channels;
 mod client;
 mod codec;
 mod log;
 mod mqtt;
+mod participant;
 mod resources;
 
 use std::time::Duration;

@@ -64,6 +64,11 @@ impl Record {
                 self.deposited(view)
             }
             LedgerEvent::Registered { registration, state } => {
+                // An older registration is announced once more when it is final, behind what refuted it.
+                if view.registration().is_some_and(|newest| newest.version >= registration.version)
+                {
+                    return Input::Stray;
+                }
                 view.register(registration.clone());
                 self.registered(view, &registration, state)
             }
@@ -122,8 +127,14 @@ impl Record {
 
     fn concluded(&self, view: View) -> Input {
         let concluded = Self { view, ..self.clone() };
-        let owed = concluded.owed();
-        let is_nothing = !owed.is_empty() && owed.iter().all(|amount| amount.is_zero());
+        let (owed, own) = (concluded.owed(), concluded.own);
+        let is_known = !owed.is_empty();
+        // What was concluded may be forgotten, with a backup; then our deposits say whether anything can be ours.
+        let deposits = concluded.view.deposits.iter().map(|row| row[own]);
+        let is_nothing = match is_known {
+            true => owed.iter().all(|amount| amount.is_zero()),
+            false => deposits.into_iter().all(Amount::is_zero),
+        };
         let view = concluded.view;
         if is_nothing { Input::ConcludedNothingOurs(view) } else { Input::Concluded(view) }
     }
@@ -154,7 +165,6 @@ impl View {
     }
 
     fn register(&mut self, registration: Registration) {
-        self.registrations.retain(|known| known.version < registration.version);
         if self.registrations.len() == MAX_REGISTRATIONS {
             self.registrations.pop_front();
         }

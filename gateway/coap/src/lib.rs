@@ -9,9 +9,11 @@
 //! - [`message`]: the datagram, strictly read; [`option`]: its options; [`block`]: block-wise values
 //! - [`Request`], [`Response`], [`Code`]: what applications see
 //! - [`Endpoint`]: the state machine; [`Output`]: its effects
+//! - [`Allowance`]: how much a second
 //! - [`link`]: link format; [`directory`]: the resource directory
 #![forbid(unsafe_code)]
 
+mod allowance;
 pub mod block;
 pub mod directory;
 mod endpoint;
@@ -26,6 +28,7 @@ mod request;
 mod response;
 mod settings;
 
+pub use allowance::Allowance;
 pub use endpoint::{Endpoint, ExchangeId, ObservationId, Output, Peer, RequestId};
 pub use error::{Error, Failure};
 pub use method::Method;

@@ -18,7 +18,9 @@ pub struct Settings {
     pub peers: usize,
     /// Bytes of bodies, stored answers and waiting messages, for all peers together.
     pub bytes: usize,
-    /// The same for each peer.
+    /// Those of them that peers may hold that are not verified; they are also the first to go.
+    pub unverified_bytes: usize,
+    /// Bytes of each peer.
     pub bytes_per_peer: usize,
     /// Exchanges whose repetitions are recognised, for all peers together: each for its lifetime,
     /// or until so many newer ones.
@@ -73,6 +75,9 @@ pub struct Settings {
     pub response_timeout: u64,
     /// A notification is confirmable when the last confirmed one is so long ago (RFC 7641 §4.5).
     pub confirm_observer: u64,
+    /// An observation by a peer that is not verified ends when the peer neither asked again nor acknowledged for so long
+    /// and is silent.
+    pub observer_timeout: u64,
     /// A peer without observations and requests is dropped after so long in silence, with its
     /// exchanges; so not before EXCHANGE_LIFETIME.
     pub peer_timeout: u64,
@@ -86,6 +91,7 @@ impl Default for Settings {
             block: 6,
             peers: 4096,
             bytes: 8 * 1024 * 1024,
+            unverified_bytes: 2 * 1024 * 1024,
             bytes_per_peer: 512 * 1024,
             exchanges: 65_536,
             exchanges_per_peer: 64,
@@ -111,6 +117,7 @@ impl Default for Settings {
             non_lifetime: 145_000,
             response_timeout: 93_000,
             confirm_observer: 24 * 3600 * 1000,
+            observer_timeout: 3_600_000,
             peer_timeout: 300_000,
         }
     }

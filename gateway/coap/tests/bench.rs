@@ -103,6 +103,13 @@ impl Bench {
         self.drain()
     }
 
+    /// The same, and where the request wants to observe, it does from now on.
+    pub(crate) fn accept(&mut self, response: Response) -> Vec<Sent> {
+        let asked = self.asked.remove(0);
+        self.endpoint.accept(self.now, asked.exchange, response);
+        self.drain()
+    }
+
     pub(crate) fn notify(&mut self, observation: ObservationId, text: &str) -> Vec<Sent> {
         self.endpoint.notify(self.now, observation, Response::content(0, text));
         self.drain()

@@ -203,7 +203,7 @@ fn a_large_notification_is_fetched_block_by_block() {
     let mut bench = Bench::new();
     bench.hear(&get_observe(1, &[1], "large", 0));
     let observation = bench.asked[0].observe.unwrap();
-    bench.answer(Response::content(0, "small"));
+    bench.accept(Response::content(0, "small"));
     bench.endpoint.notify(bench.now, observation, Response::content(0, body(1500)));
     let sent = bench.drain().remove(0);
     assert_eq!((block2(&sent), sent.payload.len()), ((0, true, 6), 1024));

@@ -2,7 +2,7 @@
 
 use sluicegate_coap::{Code, Error, Method, Request, Response, Settings, message::Kind, option};
 
-use crate::bench::{Bench, PEER, body, get, get_observe, message};
+use crate::bench::{Bench, PEER, block, body, get, get_observe, message, put_block};
 
 #[test]
 fn the_rate_holds_and_a_pause_gives_a_burst() {
@@ -143,7 +143,7 @@ fn strangers_do_not_push_out_verified_peers() {
     let mut bench = Bench::with(Settings { peers: 4, ..Settings::default() });
     for peer in 0..3 {
         bench.hear_from(peer, &get_observe(1, &[1], "r", 0));
-        bench.answer(Response::content(0, "x"));
+        bench.accept(Response::content(0, "x"));
     }
     bench.verified = false;
     for peer in 10..1000 {
@@ -185,4 +185,79 @@ fn old_answers_make_room_for_new_ones() {
     }
     assert_eq!(bench.hear_from(499 % 50, &get(499, &[1], "r")).len(), 1);
     bench.endpoint.forget(PEER);
+}
+
+#[test]
+fn a_request_that_waits_is_not_dropped_for_bytes() {
+    let mut bench = Bench::with(Settings { bytes: 4_000, ..Settings::default() });
+    bench.hear_from(1, &get(1, &[1], "slow"));
+    let begins = |id| put_block(id, "r", (0, true, 6), &body(1024));
+    let codes = [2, 3, 4, 5, 6].map(|peer| bench.hear_from(peer, &begins(1))[0].code);
+    assert_eq!(codes[..3], [Code::CONTINUE; 3]);
+    assert_eq!(codes[3..], [Code::REQUEST_ENTITY_TOO_LARGE; 2]);
+    let sent = bench.answer(Response::content(0, "x"));
+    assert_eq!(sent.len(), 1, "it is answered");
+}
+
+/// The first block of a body, from a peer that nobody vouches for and that shows that its address is its own.
+fn unverified_upload(bench: &mut Bench, peer: u32, path: &[u8]) -> Code {
+    bench.verified = false;
+    let first = block(0, true, 6);
+    let begins = |id, echo: Option<&[u8]>| {
+        let mut options = vec![(option::URI_PATH, path), (option::BLOCK1, &first)];
+        options.extend(echo.map(|echo| (option::ECHO, echo)));
+        message(Kind::Con, Code(3), id, &[4], &options, &body(1024))
+    };
+    let sent = bench.hear_from(peer, &begins(1, None)).remove(0);
+    let echo = sent.options.first(option::ECHO).unwrap().to_vec();
+    let code = bench.hear_from(peer, &begins(2, Some(&echo))).remove(0).code;
+    bench.verified = true;
+    code
+}
+
+#[test]
+fn strangers_hold_a_share_of_the_bytes_and_make_room_first() {
+    let settings = Settings { bytes: 8_000, unverified_bytes: 3_500, ..Settings::default() };
+    let mut bench = Bench::with(settings);
+    let upload = |bench: &mut Bench, peer, number| {
+        let part = put_block(10 + number as u16, "r", (number, true, 6), &body(1024));
+        bench.hear_from(peer, &part)[0].code
+    };
+    // What the strangers begin costs other strangers only.
+    assert_eq!([0, 1, 2].map(|number| upload(&mut bench, 1, number)), [Code::CONTINUE; 3]);
+    for stranger in 100..120 {
+        assert_eq!(unverified_upload(&mut bench, stranger, b"r"), Code::CONTINUE);
+        assert!(bench.endpoint.usage().bytes <= 3 * 1_024 + 3_500 + 300);
+    }
+    // Devices get all of it.
+    assert_eq!([0, 1, 2].map(|number| upload(&mut bench, 2, number)), [Code::CONTINUE; 3]);
+    assert_eq!(upload(&mut bench, 1, 3), Code::CONTINUE);
+    assert_eq!(upload(&mut bench, 2, 3), Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!(unverified_upload(&mut bench, 200, b"r"), Code::CONTINUE, "there is room again");
+    // Nobody goes for what is too large for a stranger.
+    let before = bench.endpoint.usage().bytes;
+    bench.verified = false;
+    let _ = bench.endpoint.request(
+        bench.now,
+        200,
+        Request::new(Method::Put, "r").payload(0, body(3_600)),
+    );
+    assert_eq!(bench.endpoint.usage().bytes, before);
+}
+
+#[test]
+fn a_message_that_is_too_long_is_told_so_from_its_header() {
+    let mut bench = Bench::with(Settings { datagram: 500, ..Settings::default() });
+    let long = |kind, code, id| {
+        message(kind, Code(code), id, &[7, 8], &[(option::URI_PATH, b"r")], &body(600))
+    };
+    let sent = bench.hear(&long(Kind::Con, 2, 5)).remove(0);
+    assert_eq!(sent.head(), (Kind::Ack, Code::REQUEST_ENTITY_TOO_LARGE, 5));
+    assert_eq!((sent.token.as_slice(), sent.uint(option::BLOCK1)), (&[7, 8][..], Some(4)));
+    assert_eq!(bench.hear(&long(Kind::Non, 2, 6))[0].kind, Kind::Non);
+    for (kind, code) in [(Kind::Con, 69), (Kind::Ack, 69), (Kind::Rst, 2)] {
+        assert_eq!(bench.hear(&long(kind, code, 7)), []);
+    }
+    assert_eq!(bench.hear(&[0xff; 600]), []);
+    assert_eq!((bench.asked.len(), bench.endpoint.usage().peers), (0, 0));
 }

@@ -13,7 +13,7 @@ fn observed(settings: Settings) -> (Bench, ObservationId, Sent) {
     let mut bench = Bench::with(settings);
     bench.hear(&get_observe(1, &[0x4a], "temperature", 0));
     let observation = bench.asked[0].observe.unwrap();
-    let first = bench.answer(Response::content(0, "22.9").with_max_age(15)).remove(0);
+    let first = bench.accept(Response::content(0, "22.9").with_max_age(15)).remove(0);
     (bench, observation, first)
 }
 
@@ -108,7 +108,7 @@ fn an_observer_may_leave() {
     bench.hear(&get_observe(4, &[0x4a], "temperature", 1));
     assert_eq!(bench.ended, [observation]);
     for _ in 0..3 {
-        assert_eq!(bench.answer(Response::content(0, "x"))[0].uint(option::OBSERVE), None);
+        assert_eq!(bench.accept(Response::content(0, "x"))[0].uint(option::OBSERVE), None);
     }
 }
 
@@ -117,7 +117,7 @@ fn registering_again_keeps_one_observation() {
     let (mut bench, observation, first) = observed(Settings::default());
     bench.hear(&get_observe(2, &[0x4a], "temperature", 0));
     assert_eq!(bench.asked[0].observe, Some(observation));
-    assert!(later(&first, &bench.answer(Response::content(0, "x"))[0]));
+    assert!(later(&first, &bench.accept(Response::content(0, "x"))[0]));
     assert_eq!(bench.endpoint.usage().observations, 1);
 }
 
@@ -125,7 +125,7 @@ fn registering_again_keeps_one_observation() {
 fn an_error_is_no_observation() {
     let mut bench = Bench::new();
     bench.hear(&get_observe(1, &[1], "none", 0));
-    let sent = bench.answer(Response::new(Code::NOT_FOUND)).remove(0);
+    let sent = bench.accept(Response::new(Code::NOT_FOUND)).remove(0);
     assert_eq!((sent.code, sent.uint(option::OBSERVE)), (Code::NOT_FOUND, None));
     assert_eq!((bench.ended.len(), bench.endpoint.usage().observations), (1, 0));
 }
@@ -148,7 +148,7 @@ fn too_many_observations_are_plain_requests() {
     let mut bench = Bench::with(settings);
     let mut observes = |peer, token: u8| {
         bench.hear_from(peer, &get_observe(token.into(), &[token], "r", 0));
-        bench.answer(Response::content(0, "x"))[0].uint(option::OBSERVE).is_some()
+        bench.accept(Response::content(0, "x"))[0].uint(option::OBSERVE).is_some()
     };
     assert_eq!([1, 2, 3].map(|token| observes(1, token)), [true, true, false]);
     assert_eq!([1, 2].map(|token| observes(2, token)), [true, false]);
@@ -160,6 +160,53 @@ fn a_request_that_was_never_answered_leaves_no_observation() {
     bench.hear(&get_observe(1, &[1], "r", 0));
     bench.wait(300_000);
     assert_eq!((bench.ended.len(), bench.endpoint.usage().observations), (1, 0));
+}
+
+#[test]
+fn an_answer_that_does_not_accept_it_is_no_observation() {
+    let (mut bench, observation, _) = observed(Settings::default());
+    for token in [0x4a, 0x4b] {
+        bench.hear(&get_observe(u16::from(token), &[token], "temperature", 0));
+        let offered = bench.asked[0].observe.unwrap();
+        let sent = bench.answer(Response::content(0, "x")).remove(0);
+        assert_eq!((sent.code, sent.uint(option::OBSERVE)), (Code::CONTENT, None));
+        assert_eq!((bench.ended.pop(), offered == observation), (Some(offered), token == 0x4a));
+        assert_eq!(bench.endpoint.usage().observations, 0);
+    }
+}
+
+#[test]
+fn observers_that_nobody_vouches_for_end_when_they_are_silent() {
+    let observe = |verified| {
+        let settings = Settings { echo_lifetime: u64::MAX, ..Settings::default() };
+        let mut bench = Bench { verified, ..Bench::with(settings) };
+        let echo = bench.hear(&get_observe(1, &[1], "r", 0)).pop();
+        let echo = echo.and_then(|sent| sent.options.first(option::ECHO).map(<[u8]>::to_vec));
+        let mut options = vec![(option::OBSERVE, &b""[..]), (option::URI_PATH, b"r")];
+        options.extend(echo.iter().map(|echo| (option::ECHO, echo.as_slice())));
+        bench.hear(&message(Kind::Con, Code(1), 2, &[1], &options, &[]));
+        let observation = bench.asked.last().unwrap().observe.unwrap();
+        while !bench.asked.is_empty() {
+            bench.accept(Response::content(0, "x"));
+        }
+        (bench, observation)
+    };
+    for (verified, left) in [(true, 1), (false, 0)] {
+        let (mut bench, _) = observe(verified);
+        bench.wait(3_000_000);
+        assert_eq!(bench.endpoint.usage().observations, 1);
+        bench.wait(1_000_000);
+        assert_eq!((bench.endpoint.usage().observations, bench.ended.len()), (left, 1 - left));
+    }
+    // One that acknowledges stays.
+    let (mut bench, observation) = observe(false);
+    for _ in 0..4 {
+        bench.wait(2_000_000);
+        let sent = bench.notify(observation, "y").remove(0);
+        assert_eq!(sent.kind, Kind::Con);
+        bench.hear(&empty(Kind::Ack, sent.id));
+    }
+    assert_eq!(bench.endpoint.usage().observations, 1);
 }
 
 #[test]

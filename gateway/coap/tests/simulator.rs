@@ -87,7 +87,7 @@ impl Network {
                 Output::Request { exchange, request, observe, .. } => {
                     self.observation = observe.or(self.observation);
                     let response = self.handle(&request);
-                    self.gateway.respond(self.now, exchange, response);
+                    self.gateway.accept(self.now, exchange, response);
                 }
                 Output::ObservationEnded { .. } => self.observation = None,
                 other => panic!("{other:?}"),

@@ -2,9 +2,9 @@
 //!
 //! Guarantees: one registry, one intake, one list of commands for all transports. Does not: own a socket.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Error,
@@ -34,6 +34,8 @@ pub struct Field {
     pub reloaded: Rc<watch::Sender<u64>>,
     /// Which transports work.
     pub health: FieldHealth,
+    /// One proof at a time is built and handed over.
+    pub proofs: Arc<Semaphore>,
     /// The store.
     pub keeper: Keeper,
     /// The clocks.
@@ -79,6 +81,7 @@ impl Field {
             changes,
             reloaded: Rc::new(watch::channel(0).0),
             health: FieldHealth::default(),
+            proofs: Arc::new(Semaphore::new(1)),
             keeper,
             clock,
         })

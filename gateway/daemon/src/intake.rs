@@ -6,11 +6,11 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use sluicegate_coap::Allowance;
 use sluicegate_notary::log::{Acknowledgement, Submission};
 use sluicegate_protocol::coap::Code;
 
 use crate::{
-    allowance::Allowance,
     clock::Clock,
     devices::{
         Registry,
@@ -129,7 +129,8 @@ impl Intake {
         self.allowances.borrow_mut().retain(|device, _| self.registry.get(device).is_some());
     }
 
-    fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
+    /// Takes one of a device's allowance, for a reading or for a question to the store, which costs as much.
+    pub(crate) fn spend(&self, device: &str, per_second: u32) -> Result<(), Rejection> {
         let now_ms = self.clock.now().monotonic_ms;
         let burst = per_second.saturating_mul(BURST_S);
         let mut spent = self.allowances.borrow_mut();
@@ -140,10 +141,7 @@ impl Intake {
         if *rate != per_second {
             (*rate, *allowance) = (per_second, Allowance::new(per_second, burst, now_ms));
         }
-        match allowance.take(now_ms) {
-            true => Ok(()),
-            false => Err(too_fast(per_second)),
-        }
+        allowance.take(now_ms).map_err(|_| too_fast(per_second))
     }
 }
 
@@ -166,7 +164,7 @@ impl From<Refusal> for Rejection {
 }
 
 fn too_fast(per_second: u32) -> Rejection {
-    let reason = format!("more than {per_second} readings a second");
+    let reason = format!("more than {per_second} readings and questions a second");
     Rejection { code: Code::TOO_MANY_REQUESTS, reason, retry_after_s: Some(2) }
 }
 

@@ -1,8 +1,9 @@
 //! The keeper: the one thread that owns log, files and database.
 //!
 //! Guarantees: everything that touches the store happens here, in the order in which it came; a reading's answer is sent
-//! after its leaf is durable. After a storage failure all waiting readings get an error, and the store is opened anew
-//! from what is durable, again and again until it works. Does not: block its callers; a full queue is refused as busy.
+//! after its leaf is durable, and a commit that is due waits for no more than one command. After a storage failure all
+//! waiting readings get an error, and the store is opened anew from what is durable, again and again until it works. Does
+//! not: block its callers; a full queue is refused as busy.
 //!
 //! Order of calls: [`Keeper::start`], then [`Keeper::submit`], [`Keeper::call`], [`Keeper::checkpoint`], and
 //! [`Keeper::stop`], which commits what waits and publishes a last checkpoint.
@@ -82,8 +83,27 @@ impl Drop for TellEnd {
     }
 }
 
+/// One of those who wait, until it is dropped: whoever gives up waiting too.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    /// Gives how many waited before.
+    fn take(queued: &'a AtomicUsize) -> (usize, Self) {
+        (queued.fetch_add(1, Ordering::Relaxed), Self(queued))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Longest sleep of the thread, so that timers are looked at.
 const NAP: Duration = Duration::from_millis(500);
+
+/// Most commands that are taken before commits and timers are looked at.
+const ROUND: usize = 64;
 
 /// Pause before a failed store is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
@@ -120,8 +140,8 @@ impl Keeper {
 
     /// Logs a reading; answers when it is durable. The ticket of the submission is set here.
     pub async fn submit(&self, submission: Submission) -> Result<Acknowledgement, Refusal> {
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.queued.fetch_sub(1, Ordering::Relaxed);
+        let (waiting, place) = Place::take(&self.queued);
+        if waiting >= self.limit {
             return Err(Refusal::Busy);
         }
         let (reply, answer) = oneshot::channel();
@@ -130,7 +150,7 @@ impl Keeper {
             Ok(()) => answer.await.unwrap_or(Err(Refusal::Store)),
             Err(_) => Err(Refusal::Store),
         };
-        self.queued.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
         answer
     }
 
@@ -203,15 +223,16 @@ impl Thread {
         loop {
             let nap = self.desk.next_deadline().map_or(NAP, |left| left.min(NAP));
             let mut command = self.inbox.recv_timeout(nap);
+            let mut taken = 0;
             while let Ok(next) = command {
                 if matches!(next, Command::Stop) {
                     return self.finish();
                 }
                 self.take(next);
-                // What comes next must not meet a store that failed.
-                command = match self.desk.has_failed() {
-                    true => Err(RecvTimeoutError::Timeout),
-                    false => self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                taken += 1;
+                command = match taken < ROUND && self.may_go_on() {
+                    true => self.inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                    false => Err(RecvTimeoutError::Timeout),
                 };
             }
             if matches!(command, Err(RecvTimeoutError::Disconnected)) {
@@ -222,6 +243,11 @@ impl Thread {
                 return;
             }
         }
+    }
+
+    /// What comes next must not meet a store that failed, and nobody's commit waits for it.
+    fn may_go_on(&self) -> bool {
+        !self.desk.has_failed() && self.desk.next_deadline() != Some(Duration::ZERO)
     }
 
     fn take(&mut self, command: Command) {
@@ -271,5 +297,62 @@ impl Thread {
         if let Err(error) = self.desk.finish() {
             tracing::error!(%error, "the last commit failed; unacknowledged readings will be sent again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use super::*;
+    use crate::testing::{self, run};
+
+    fn submission(seq: u64) -> Submission {
+        Submission {
+            ticket: 0,
+            device: "meter-1".to_owned(),
+            class: "default".to_owned(),
+            seq: Some(seq),
+            format: 110,
+            payload: br#"[{"n":"power","v":1}]"#.to_vec(),
+        }
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_no_place_behind() {
+        let place = testing::Place::new("[[device]]\nname = \"meter-1\"\n");
+        run(async {
+            let parts = place.open();
+            for seq in 0..10 {
+                let mut logged = std::pin::pin!(parts.keeper.submit(submission(seq)));
+                std::future::poll_fn(|context| {
+                    let _ = logged.as_mut().poll(context);
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            assert_eq!(parts.keeper.queued.load(Ordering::Relaxed), 0);
+            parts.close();
+        });
+    }
+
+    #[test]
+    fn who_asks_without_end_holds_up_nobodys_commit() {
+        let place = testing::Place::new("[[device]]\nname = \"meter-1\"\n");
+        run(async {
+            let parts = place.open();
+            let slow = |_: &mut Desk, _| thread::sleep(Duration::from_millis(2));
+            for _ in 0..16 {
+                let keeper = parts.keeper.clone();
+                let asks = async move { while keeper.call(slow).await.is_some() {} };
+                tokio::task::spawn_local(asks);
+            }
+            for seq in 0..10 {
+                let logged = parts.keeper.submit(submission(seq));
+                let logged = tokio::time::timeout(Duration::from_secs(2), logged).await;
+                logged.expect("in time").unwrap();
+            }
+            parts.close();
+        });
     }
 }

@@ -11,7 +11,6 @@
 //! - other gateways: [`peers`] (connections over TLS)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
-mod allowance;
 pub mod anchorer;
 pub mod cli;
 pub mod clock;

@@ -93,7 +93,6 @@ pub fn bind(path: &Path) -> Result<UnixListener, Error> {
 impl Counter {
     /// Serves these parts of the gateway.
     pub fn new(keeper: Keeper, field: &Field, reach: watch::Receiver<Reach>) -> Self {
-        let (room, proofs) = (Semaphore::new(REQUEST_BYTES), Semaphore::new(1));
         Self {
             keeper,
             registry: field.registry.clone(),
@@ -103,8 +102,8 @@ impl Counter {
             field: field.health.clone(),
             reach,
             requests: Cell::new(0),
-            room: Arc::new(room),
-            proofs: Arc::new(proofs),
+            room: Arc::new(Semaphore::new(REQUEST_BYTES)),
+            proofs: Arc::clone(&field.proofs),
         }
     }
 

@@ -122,7 +122,10 @@ impl Script {
                 let mut response = Response::new(code);
                 response.payload = bytes.repeat(1 + usize::from(length));
                 if let Some(exchange) = self.asked.pop() {
-                    self.endpoint.respond(self.now, exchange, response);
+                    match length & 1 {
+                        0 => self.endpoint.accept(self.now, exchange, response),
+                        _ => self.endpoint.respond(self.now, exchange, response),
+                    }
                 }
             }
             10 => {

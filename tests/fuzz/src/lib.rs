@@ -18,10 +18,12 @@ mod client;
 mod coap;
 mod daemon;
 mod device;
+mod device_channel;
 mod dtls;
 mod embedded;
 mod ledger;
 mod notary;
+mod perun;
 mod protocol;
 mod senml;
 
@@ -29,12 +31,14 @@ pub use channel::channel_state;
 pub use coap::{coap_endpoint, coap_message, link_format};
 pub use daemon::{configuration, feed_rows, log_tail, mqtt_topic, socket_line};
 pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
+pub use device_channel::device_channel;
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
     Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
 };
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};
 pub use notary::{bundle, entry, multi_inclusion, policy, tile_entries, tile_path, tlog_proof};
+pub use perun::{perun_protobuf, perunio};
 pub use protocol::{checkpoint, consistency, inclusion, note, verifier_key};
 pub use senml::senml;
 
@@ -52,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("configuration", configuration),
     ("consistency", consistency),
     ("device", device),
+    ("device_channel", device_channel),
     ("device_mqtt", device_mqtt),
     ("dtls_sessions", dtls_sessions),
     ("entry", entry),
@@ -68,6 +73,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("multi_inclusion", multi_inclusion),
     ("note", note),
     ("outbox_record", outbox_record),
+    ("perun_protobuf", perun_protobuf),
+    ("perunio", perunio),
     ("policy", policy),
     ("senml", senml),
     ("socket_line", socket_line),

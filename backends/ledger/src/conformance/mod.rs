@@ -6,6 +6,7 @@
 //! Order of use: implement [`Harness`] over a fresh ledger with a funded account, call [`all`], and fail the test with
 //! what it gives; for a ledger with channels, [`channels`] as well. A rule that needs a fault which the harness can't inject passes without it.
 
+mod case;
 pub mod channels;
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};

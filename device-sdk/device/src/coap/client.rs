@@ -82,6 +82,9 @@ pub(super) enum Reaction {
     Reject,
 }
 
+/// With this repetition it is known that nobody answers: 6 to 9 s after the request.
+const UNANSWERED: u8 = 2;
+
 #[derive(Debug)]
 pub(super) struct Client {
     block: BlockSize,
@@ -130,6 +133,11 @@ impl Client {
 
     pub(super) const fn is_busy(&self) -> bool {
         self.exchange.is_some()
+    }
+
+    pub(super) fn is_unanswered(&self) -> bool {
+        let state = self.exchange.as_ref().map(|exchange| exchange.state);
+        matches!(state, Some(State::Sent { repeated: UNANSWERED.., .. }))
     }
 
     pub(super) fn start(&mut self, request: &Request<'_>) -> Result<(), Error> {

@@ -72,6 +72,11 @@ impl Endpoint {
         self.client.is_busy()
     }
 
+    /// Nothing came to a request and its first repetition, for 6 to 9 s: a peer behind DTLS may have lost the session.
+    pub fn is_unanswered(&self) -> bool {
+        self.client.is_unanswered()
+    }
+
     /// A resource has changed: its observers are told.
     pub fn changed(&mut self, resource: usize) {
         self.server.observers.changed(resource);

@@ -37,7 +37,7 @@ impl<'a> Request<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     pub(super) method: Code,
-    path: Bytes<48>,
+    path: Bytes<96>,
     query: Bytes<96>,
     pub(super) content_format: Option<u16>,
     pub(super) accept: Option<u16>,

@@ -1,14 +1,15 @@
-//! Deterministic CBOR (RFC 8949 §4.2.1), the little of it that channels need: unsigned integers, byte strings, booleans,
-//! arrays, and maps with small integer keys in rising order.
+//! Deterministic CBOR (RFC 8949 §4.2.1), the little of it that channels need: unsigned integers, byte strings, texts,
+//! booleans, arrays, and maps with small integer keys in rising order.
 //!
 //! Guarantees: the reader takes only what the writer writes; every other form of a value is an error, and nothing
-//! panics. Does not: read text, tags, floats or negative numbers, or skip what it does not know.
+//! panics. Does not: read tags, floats or negative numbers, or skip what it does not know.
 
 use super::abi::Sink;
 use crate::Error;
 
 const UNSIGNED: u8 = 0;
 const BYTES: u8 = 2;
+const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const FALSE: u8 = 0xf4;
@@ -34,6 +35,12 @@ impl Writer<'_> {
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.head(BYTES, bytes.len() as u64);
         self.0.put(bytes);
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) {
+        self.head(TEXT, text.len() as u64);
+        self.0.put(text.as_bytes());
     }
 
     /// A boolean.
@@ -93,6 +100,13 @@ impl<'a> Reader<'a> {
     pub fn bytes_of<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let wrong = Error::Record("a byte string has another length");
         self.bytes()?.try_into().map_err(|_| wrong)
+    }
+
+    /// A text.
+    pub fn text(&mut self) -> Result<&'a str, Error> {
+        let length = usize::try_from(self.head(TEXT)?).map_err(|_| CUT)?;
+        let bytes = self.take(length)?;
+        core::str::from_utf8(bytes).map_err(|_| Error::Record("a text is not UTF-8"))
     }
 
     /// A boolean.

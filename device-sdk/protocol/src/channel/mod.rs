@@ -9,12 +9,14 @@
 //! - [`Params::id`], [`State::hash`] and [`FundingId`] are what ledgers know them by; [`abi`] encodes
 //! - [`SigningKey`] and [`Signature`] sign and recover
 //! - [`Params::encode`], [`State::encode`] and their `decode` are for the store and for devices
+//! - [`exchange`] is what a device that signs for itself and its gateway say to each other
 
 pub mod abi;
 mod address;
 mod amount;
 pub mod cbor;
 mod encoding;
+pub mod exchange;
 mod hash;
 mod params;
 mod record;

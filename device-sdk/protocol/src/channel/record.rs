@@ -24,8 +24,8 @@ use super::{
 };
 use crate::Error;
 
-const TOO_MANY: Error = Error::Record("there is more than fits");
-const SPELLED_OUT: Error = Error::Record("nothing is spelled out");
+pub(super) const TOO_MANY: Error = Error::Record("there is more than fits");
+pub(super) const SPELLED_OUT: Error = Error::Record("nothing is spelled out");
 const UNKNOWN_KIND: Error = Error::Record("the kind of the channel is unknown");
 
 impl Params {
@@ -60,7 +60,11 @@ impl Params {
 
     /// Reads parameters from exactly these bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
+        read_exactly(bytes, Self::read)
+    }
+
+    /// Reads parameters, and leaves what follows them.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut fields = reader.map()?;
         let challenge_duration = fields.required(1)?.unsigned()?;
         let nonce = Nonce::new(fields.required(2)?.bytes_of()?);
@@ -70,7 +74,6 @@ impl Params {
         let app = fields.optional(4)?.map(read_app).transpose()?.unwrap_or_default();
         let kind = read_kind(fields.required(5)?)?;
         fields.end()?;
-        reader.end()?;
         let params = Self { challenge_duration, nonce, participants, app, kind };
         params.check()?;
         Ok(params)
@@ -138,7 +141,11 @@ impl State {
 
     /// Reads a state from exactly these bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
+        read_exactly(bytes, Self::read)
+    }
+
+    /// Reads a state, and leaves what follows it.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut fields = reader.map()?;
         let channel = ChannelId::new(fields.required(1)?.bytes_of()?);
         let version = fields.required(2)?.unsigned()?;
@@ -149,7 +156,6 @@ impl State {
         let data = fields.optional(5)?.map(read_data).transpose()?.unwrap_or_default();
         let is_final = fields.optional(6)?.map(read_final).transpose()?.is_some();
         fields.end()?;
-        reader.end()?;
         outcome.check()?;
         Ok(Self { channel, version, outcome, data, is_final })
     }
@@ -159,19 +165,7 @@ impl Allocation {
     fn write_rows(&self, writer: &mut Writer<'_>) {
         writer.array(self.assets.len());
         for (asset, balances) in self.assets.iter().zip(&self.balances) {
-            match asset {
-                Asset::Ethereum { chain_id, holder } => {
-                    writer.array(3 + PARTICIPANTS);
-                    writer.unsigned(ETHEREUM.into());
-                    write_amount(chain_id, writer);
-                    writer.bytes(holder.as_bytes());
-                }
-                Asset::Other { backend, id } => {
-                    writer.array(2 + PARTICIPANTS);
-                    writer.unsigned((*backend).into());
-                    writer.bytes(id);
-                }
-            }
+            asset.write(PARTICIPANTS, writer);
             balances.iter().for_each(|amount| write_amount(amount, writer));
         }
     }
@@ -188,17 +182,40 @@ impl Allocation {
 }
 
 fn read_row(reader: &mut Reader<'_>) -> Result<(Asset, [Amount; PARTICIPANTS]), Error> {
-    let items = reader.array()?;
-    let backend = reader.unsigned()?;
-    let asset = match (backend, items) {
-        (ETHEREUM, 5) => Asset::Ethereum {
-            chain_id: read_amount(reader)?,
-            holder: Address::new(reader.bytes_of()?),
-        },
-        (backend, 4) if backend != ETHEREUM => Asset::other(backend, reader.bytes()?)?,
-        _ => return Err(Error::Record("a row has another number of items")),
-    };
+    let asset = Asset::read(PARTICIPANTS, reader)?;
     Ok((asset, [read_amount(reader)?, read_amount(reader)?]))
+}
+
+impl Asset {
+    /// An array that begins with the asset, and in which `more` items follow.
+    pub(super) fn write(&self, more: usize, writer: &mut Writer<'_>) {
+        match self {
+            Self::Ethereum { chain_id, holder } => {
+                writer.array(3 + more);
+                writer.unsigned(ETHEREUM.into());
+                write_amount(chain_id, writer);
+                writer.bytes(holder.as_bytes());
+            }
+            Self::Other { backend, id } => {
+                writer.array(2 + more);
+                writer.unsigned((*backend).into());
+                writer.bytes(id);
+            }
+        }
+    }
+
+    /// The asset at the beginning of an array in which exactly `more` items follow.
+    pub(super) fn read(more: usize, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let items = reader.array()?.checked_sub(more);
+        match (reader.unsigned()?, items) {
+            (ETHEREUM, Some(3)) => Ok(Self::Ethereum {
+                chain_id: read_amount(reader)?,
+                holder: Address::new(reader.bytes_of()?),
+            }),
+            (backend, Some(2)) if backend != ETHEREUM => Self::other(backend, reader.bytes()?),
+            _ => Err(Error::Record("a row has another number of items")),
+        }
+    }
 }
 
 impl SubAlloc {
@@ -220,7 +237,18 @@ impl SubAlloc {
     }
 }
 
-fn into_buffer(
+/// A value that takes all of these bytes.
+pub(super) fn read_exactly<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut reader = Reader::new(bytes);
+    let value = read(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+pub(super) fn into_buffer(
     buffer: &mut [u8],
     encode: impl FnOnce(&mut dyn Sink) -> Result<(), Error>,
 ) -> Result<&[u8], Error> {
@@ -229,17 +257,17 @@ fn into_buffer(
     sink.finish()
 }
 
-fn write_amount(amount: &Amount, writer: &mut Writer<'_>) {
+pub(super) fn write_amount(amount: &Amount, writer: &mut Writer<'_>) {
     writer.bytes(&amount.to_minimal());
 }
 
-fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, Error> {
+pub(super) fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, Error> {
     let malformed = Error::Record("an amount is too long or begins with a zero");
     Amount::from_minimal(reader.bytes()?).ok_or(malformed)
 }
 
 /// An array of at least one item.
-fn read_all<'a, T, const N: usize>(
+pub(super) fn read_all<'a, T, const N: usize>(
     reader: &mut Reader<'a>,
     read: impl Fn(&mut Reader<'a>) -> Result<T, Error>,
 ) -> Result<Vec<T, N>, Error> {

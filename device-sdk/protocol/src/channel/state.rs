@@ -54,7 +54,7 @@ impl Asset {
         }
     }
 
-    fn check(&self) -> Result<(), Rule> {
+    pub(super) fn check(&self) -> Result<(), Rule> {
         match self {
             Self::Other { backend, id } if *backend == ETHEREUM || id.is_empty() => {
                 Err(Rule::AssetForm)

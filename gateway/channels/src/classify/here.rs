@@ -40,6 +40,9 @@ impl Record {
 
     /// The end of the channel; where no final state can be signed any more, on the ledger.
     pub fn close(&self) -> Input {
+        if self.restored && self.phase == Phase::Exchanging {
+            return Input::Impossible(Refusal::Ending);
+        }
         let is_blocked = !self.may_sign() || self.highest == u64::MAX;
         if self.phase == Phase::Open && is_blocked { Input::Dispute } else { Input::Close }
     }

@@ -117,8 +117,11 @@ impl Node {
         timer.due_ms = now.ms.saturating_add(timer.wait_ms);
         let is_over = now.ms.saturating_sub(timer.since_ms) >= patience_ms;
         Some(match (slot.record.phase, slot.record.restored, is_over) {
+            (Phase::Exchanging, true, true) if !slot.record.has_deposited() => {
+                Input::PatienceOverRestored
+            }
             (Phase::Open | Phase::Funding, true, true) => Input::PatienceOverRestored,
-            (Phase::Open | Phase::Funding, ..) => return None,
+            (Phase::Open | Phase::Funding, ..) => return slot.record.next(),
             (Phase::Proposed, _, true) => Input::PatienceOver,
             _ => slot.record.overdue(),
         })

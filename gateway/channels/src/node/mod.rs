@@ -10,7 +10,7 @@
 
 mod here;
 mod ledger;
-mod opening;
+pub mod opening;
 mod peer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -145,6 +145,9 @@ pub enum About {
 /// Proposals that are remembered so that a repeated one is not offered twice.
 const MAX_RECENT: usize = 256;
 
+/// Answers to synchronisations while nothing changes.
+const MAX_ANSWERS: u8 = 2;
+
 struct Peer {
     address: AddressMap,
     is_connected: bool,
@@ -163,6 +166,9 @@ struct Slot {
     timer: Option<Timer>,
     /// We asked for a synchronisation: what comes next is its answer.
     asked_sync: bool,
+    /// Answers to synchronisations since the connection began or the record changed: two never answer each other for
+    /// ever.
+    answers: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +250,7 @@ impl Node {
             let funding = FundingId::of(&id, &participant.address);
             self.funding.insert(funding, (id, place));
         }
-        let slot = Slot { record, last, held: None, timer: None, asked_sync: false };
+        let slot = Slot { record, last, held: None, timer: None, asked_sync: false, answers: 0 };
         self.channels.insert(id, slot);
     }
 
@@ -254,9 +260,9 @@ impl Node {
         while let Some(input) = next.take() {
             let Some(slot) = self.channels.get_mut(&channel) else { return };
             let before = slot.record.clone();
-            let done = step(Channel::Record(before), input, now.ledger_s);
+            let done = step(Channel::Record(before.clone()), input, now.ledger_s);
             next = self.take_step(channel, done, now, out);
-            next = next.or_else(|| self.next(&channel));
+            next = next.or_else(|| self.next(&channel, &before));
         }
         self.set_timer(channel, now);
     }
@@ -274,6 +280,7 @@ impl Node {
         if slot.record != record {
             out.push(Output::Keep(record.clone()));
             slot.record = record;
+            slot.answers = 0;
         }
         let mut answer = None;
         for effect in effects {
@@ -339,7 +346,9 @@ impl Node {
         }
     }
 
-    fn next(&mut self, channel: &ChannelId) -> Option<Input> {
+    /// What a step that opened the way brings by itself: an update that was held, or a wish once both have signed
+    /// something new. After a crossing the other side goes first, and a timer brings the wish.
+    fn next(&mut self, channel: &ChannelId, before: &Record) -> Option<Input> {
         let slot = self.channels.get_mut(channel)?;
         if slot.record.phase != Phase::Open {
             return None;
@@ -349,7 +358,8 @@ impl Node {
             let update = crate::classify::PeerMessage::Update { state, actor, signature };
             return Some(slot.record.classify(update));
         }
-        slot.record.next()
+        let is_new = slot.record.current != before.current;
+        if is_new { slot.record.next() } else { None }
     }
 
     fn is_connected(&self, peer: &str) -> bool {
@@ -362,10 +372,18 @@ impl Node {
         if !self.peers.get(&peer).is_some_and(|peer| peer.is_connected) {
             return;
         }
-        match message {
-            Outgoing::Sync { is_answer: true, .. } if slot.asked_sync => return,
-            Outgoing::Sync { is_answer: false, .. } => slot.asked_sync = true,
-            _ => {}
+        if let Outgoing::Sync { is_answer, .. } = message {
+            if is_answer && (slot.asked_sync || slot.answers >= MAX_ANSWERS) {
+                return;
+            }
+            slot.asked_sync |= !is_answer;
+            slot.answers = slot.answers.saturating_add(u8::from(is_answer));
+        }
+        if slot.record.phase == Phase::Abandoned {
+            if slot.answers >= MAX_ANSWERS {
+                return;
+            }
+            slot.answers = slot.answers.saturating_add(1);
         }
         if let Some(message) = peer::to_wire(&slot.record, message) {
             out.push(Output::Send { peer, message: Box::new(message) });
@@ -378,6 +396,7 @@ impl Node {
         let record = &slot.record;
         let waits = match record.phase {
             Phase::Exchanging | Phase::Proposed | Phase::Asked => true,
+            Phase::Open if record.next().is_some() => true,
             phase => record.restored && matches!(phase, Phase::Open | Phase::Funding),
         };
         if !waits {

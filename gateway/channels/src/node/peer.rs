@@ -21,7 +21,7 @@ impl Node {
         known.is_connected = true;
         for id in self.channels_with(peer) {
             let Some(slot) = self.channels.get_mut(&id) else { continue };
-            slot.asked_sync = false;
+            (slot.asked_sync, slot.answers) = (false, 0);
             let input = slot.record.connected();
             self.run(id, input, now, &mut out);
         }

@@ -189,6 +189,11 @@ impl Record {
         rows.iter().filter_map(|row| row.get(self.own).copied())
     }
 
+    /// Whether the ledger shows a deposit of ours.
+    pub fn has_deposited(&self) -> bool {
+        self.view.deposits.iter().any(|row| !row[self.own].is_zero())
+    }
+
     /// The state that is registered, if it is known.
     pub fn registered_state(&self) -> Option<&State> {
         let newest = self.view.registration()?;

@@ -52,6 +52,8 @@ impl Work {
                 self.fund();
             }
             Phase::Funding => self.send_sync(false),
+            // It was given away before; without it the peer may not get its deposit back.
+            Phase::Abandoned => self.send_version_zero(),
             _ => return Some(Input::VersionZeroComplete(signature)),
         }
         None
@@ -276,6 +278,7 @@ impl Work {
                 self.ledger(Intent::Register);
                 self.send_sync(true);
             }
+            Phase::Concluded => self.learn_concluded(*signed),
             _ => return Some(Input::SyncAhead(signed)),
         }
         None
@@ -294,7 +297,13 @@ impl Work {
 
     fn sync_ahead_final(&mut self, signed: Box<SignedState>) -> Taken {
         match self.record.phase {
-            Phase::Funding | Phase::Open | Phase::Proposed | Phase::Asked | Phase::Disputed => {
+            Phase::Concluded => self.learn_concluded(*signed),
+            Phase::Exchanging
+            | Phase::Funding
+            | Phase::Open
+            | Phase::Proposed
+            | Phase::Asked
+            | Phase::Disputed => {
                 self.record.adopt(*signed);
                 self.record.pending = None;
                 self.ledger(Intent::ConcludeFinal);
@@ -307,15 +316,25 @@ impl Work {
         None
     }
 
+    /// What was concluded is known now: a record from a backup had forgotten it.
+    fn learn_concluded(&mut self, signed: SignedState) {
+        self.record.adopt(signed);
+        self.ledger(Intent::Withdraw);
+    }
+
     fn sync(&mut self, input: Input) -> Taken {
         match self.record.phase {
             Phase::Proposed => {
                 self.send_sync(true);
                 self.send_update();
             }
-            Phase::Funding | Phase::Open | Phase::Asked | Phase::Final | Phase::Disputed => {
-                self.send_sync(true);
-            }
+            Phase::Funding
+            | Phase::Open
+            | Phase::Asked
+            | Phase::Final
+            | Phase::Disputed
+            | Phase::Concluded
+            | Phase::Withdrawn => self.send_sync(true),
             _ => return Some(input),
         }
         None

@@ -38,6 +38,7 @@ impl Work {
 
     fn patience_over_restored(&mut self) -> Taken {
         match self.record.phase {
+            Phase::Exchanging => self.abandon("the peer has nothing of a channel from a backup"),
             Phase::Funding | Phase::Open => self.dispute("the record comes from a backup"),
             _ => return Some(Input::PatienceOverRestored),
         }

@@ -62,6 +62,11 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// An update to this state.
+    pub(super) const fn of(state: &State) -> Self {
+        Self::Update { channel: state.channel, version: state.version }
+    }
+
     /// The message that refuses it.
     pub fn reject(self, reason: String) -> Message {
         match self {

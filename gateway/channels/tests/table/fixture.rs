@@ -175,7 +175,10 @@ fn channel(name: &str, phase: Phase) -> Channel {
     record.deadline_s = None;
     match phase {
         Phase::Exchanging => prepare_exchange(name, &mut record),
-        Phase::Abandoned => record.ended = Some("it was too late".into()),
+        Phase::Abandoned => {
+            prepare_exchange(name, &mut record);
+            record.ended = Some("it was too late".into());
+        }
         _ => prepare(name, &mut record),
     }
     Channel::Record(Box::new(record))

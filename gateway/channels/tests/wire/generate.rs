@@ -25,94 +25,116 @@ pub(crate) fn envelope_of(kind: u8) -> impl Strategy<Value = Envelope> {
 }
 
 fn message(kind: u8) -> BoxedStrategy<Message> {
-    let shares = (any::<[u8; 32]>(), any::<[u8; 32]>());
     match kind {
         0 => any::<i64>().prop_map(|created| Message::Ping { created }).boxed(),
         1 => any::<i64>().prop_map(|created| Message::Pong { created }).boxed(),
         2 => text().prop_map(|reason| Message::Shutdown { reason }).boxed(),
-        3 => collection::vec(any::<u8>(), 0..1025)
-            .prop_map(|signature| Message::AuthResponse { signature })
-            .boxed(),
-        4 => (base(), participant(), array::uniform2(address_map()))
-            .prop_map(|(base, participant, peers)| LedgerChannelProposal {
-                base,
-                participant,
-                peers,
-            })
-            .prop_map(|proposal| Message::LedgerChannelProposal(proposal.into()))
-            .boxed(),
-        5 => (shares, participant())
-            .prop_map(|((proposal, nonce_share), participant)| {
-                let participant = participant.into();
-                Message::LedgerChannelProposalAcc { proposal, nonce_share, participant }
-            })
-            .boxed(),
-        6 => (base(), channel())
-            .prop_map(|(base, parent)| SubChannelProposal { base, parent })
-            .prop_map(|proposal| Message::SubChannelProposal(proposal.into()))
-            .boxed(),
-        7 => shares
-            .prop_map(|(proposal, nonce_share)| Message::SubChannelProposalAcc {
-                proposal,
-                nonce_share,
-            })
-            .boxed(),
-        8 => (
-            (base(), participant(), array::uniform2(address_map())),
-            array::uniform2(channel()),
-            any::<[[u16; 2]; 2]>(),
-        )
-            .prop_map(|((base, proposer, peers), parents, index_maps)| VirtualChannelProposal {
-                base,
-                proposer,
-                peers,
-                parents,
-                index_maps,
-            })
-            .prop_map(|proposal| Message::VirtualChannelProposal(proposal.into()))
-            .boxed(),
-        9 => (shares, participant())
-            .prop_map(|((proposal, nonce_share), responder)| {
-                let responder = responder.into();
-                Message::VirtualChannelProposalAcc { proposal, nonce_share, responder }
-            })
-            .boxed(),
-        10 => (any::<[u8; 32]>(), text())
-            .prop_map(|(proposal, reason)| Message::ChannelProposalRej { proposal, reason })
-            .boxed(),
-        11 => update().prop_map(|update| Message::ChannelUpdate(update.into())).boxed(),
-        12 => (update(), signed_state(), any::<[u16; 2]>())
-            .prop_map(|(update, initial, index_map)| VirtualChannelFundingProposal {
-                update,
-                initial,
-                index_map,
-            })
-            .prop_map(|proposal| Message::VirtualChannelFundingProposal(proposal.into()))
-            .boxed(),
-        13 => (update(), signed_state())
-            .prop_map(|(update, last)| VirtualChannelSettlementProposal { update, last })
-            .prop_map(|proposal| Message::VirtualChannelSettlementProposal(proposal.into()))
-            .boxed(),
-        14 => (channel(), any::<u64>(), signature())
-            .prop_map(|(channel, version, signature)| Message::ChannelUpdateAcc {
-                channel,
-                version,
-                signature,
-            })
-            .boxed(),
-        15 => (channel(), any::<u64>(), text())
-            .prop_map(|(channel, version, reason)| Message::ChannelUpdateRej {
-                channel,
-                version,
-                reason,
-            })
-            .boxed(),
-        _ => (any::<u8>(), transaction())
-            .prop_map(|(phase, current)| {
-                Message::ChannelSync(ChannelSync { phase, current }.into())
-            })
-            .boxed(),
+        3 => auth().boxed(),
+        4 => ledger_proposal().prop_map(Box::new).prop_map(Message::LedgerChannelProposal).boxed(),
+        5 => ledger_acceptance().boxed(),
+        6 => sub_proposal().prop_map(Box::new).prop_map(Message::SubChannelProposal).boxed(),
+        7 => sub_acceptance().boxed(),
+        8 => {
+            virtual_proposal().prop_map(Box::new).prop_map(Message::VirtualChannelProposal).boxed()
+        }
+        9 => virtual_acceptance().boxed(),
+        10 => proposal_rejection().boxed(),
+        11 => update().prop_map(Box::new).prop_map(Message::ChannelUpdate).boxed(),
+        12 => virtual_funding().boxed(),
+        13 => virtual_settlement().boxed(),
+        14 => update_acceptance().boxed(),
+        15 => update_rejection().boxed(),
+        _ => sync().prop_map(Box::new).prop_map(Message::ChannelSync).boxed(),
     }
+}
+
+fn auth() -> impl Strategy<Value = Message> {
+    collection::vec(any::<u8>(), 0..1025).prop_map(|signature| Message::AuthResponse { signature })
+}
+
+fn peers() -> impl Strategy<Value = [AddressMap; 2]> {
+    array::uniform2(address_map())
+}
+
+fn ledger_proposal() -> impl Strategy<Value = LedgerChannelProposal> {
+    (base(), participant(), peers()).prop_map(|(base, participant, peers)| LedgerChannelProposal {
+        base,
+        participant,
+        peers,
+    })
+}
+
+fn ledger_acceptance() -> impl Strategy<Value = Message> {
+    (any::<[[u8; 32]; 2]>(), participant()).prop_map(|([proposal, nonce_share], participant)| {
+        let participant = participant.into();
+        Message::LedgerChannelProposalAcc { proposal, nonce_share, participant }
+    })
+}
+
+fn sub_proposal() -> impl Strategy<Value = SubChannelProposal> {
+    (base(), channel()).prop_map(|(base, parent)| SubChannelProposal { base, parent })
+}
+
+fn sub_acceptance() -> impl Strategy<Value = Message> {
+    any::<[[u8; 32]; 2]>().prop_map(|[proposal, nonce_share]| Message::SubChannelProposalAcc {
+        proposal,
+        nonce_share,
+    })
+}
+
+fn virtual_proposal() -> impl Strategy<Value = VirtualChannelProposal> {
+    let funding = (array::uniform2(channel()), any::<[[u16; 2]; 2]>());
+    (base(), participant(), peers(), funding).prop_map(
+        |(base, proposer, peers, (parents, index_maps))| VirtualChannelProposal {
+            base,
+            proposer,
+            peers,
+            parents,
+            index_maps,
+        },
+    )
+}
+
+fn virtual_acceptance() -> impl Strategy<Value = Message> {
+    (any::<[[u8; 32]; 2]>(), participant()).prop_map(|([proposal, nonce_share], responder)| {
+        let responder = responder.into();
+        Message::VirtualChannelProposalAcc { proposal, nonce_share, responder }
+    })
+}
+
+fn proposal_rejection() -> impl Strategy<Value = Message> {
+    (any::<[u8; 32]>(), text())
+        .prop_map(|(proposal, reason)| Message::ChannelProposalRej { proposal, reason })
+}
+
+fn virtual_funding() -> impl Strategy<Value = Message> {
+    (update(), signed_state(), any::<[u16; 2]>()).prop_map(|(update, initial, index_map)| {
+        let proposal = VirtualChannelFundingProposal { update, initial, index_map };
+        Message::VirtualChannelFundingProposal(proposal.into())
+    })
+}
+
+fn virtual_settlement() -> impl Strategy<Value = Message> {
+    (update(), signed_state()).prop_map(|(update, last)| {
+        let proposal = VirtualChannelSettlementProposal { update, last };
+        Message::VirtualChannelSettlementProposal(proposal.into())
+    })
+}
+
+fn update_acceptance() -> impl Strategy<Value = Message> {
+    (channel(), any::<u64>(), signature()).prop_map(|(channel, version, signature)| {
+        Message::ChannelUpdateAcc { channel, version, signature }
+    })
+}
+
+fn update_rejection() -> impl Strategy<Value = Message> {
+    (channel(), any::<u64>(), text()).prop_map(|(channel, version, reason)| {
+        Message::ChannelUpdateRej { channel, version, reason }
+    })
+}
+
+fn sync() -> impl Strategy<Value = ChannelSync> {
+    (any::<u8>(), transaction()).prop_map(|(phase, current)| ChannelSync { phase, current })
 }
 
 fn text() -> impl Strategy<Value = String> {

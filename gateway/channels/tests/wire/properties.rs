@@ -7,8 +7,9 @@ use proptest::{
 };
 use sluicegate_channels::{
     Error,
-    wire::{Codec, Envelope, MAX_MESSAGE, Message},
+    wire::{AddressMap, Codec, Envelope, MAX_MESSAGE, Message},
 };
+use sluicegate_protocol::channel::Participant;
 
 use super::{
     CODECS,
@@ -41,14 +42,42 @@ fn locks_funds(envelope: &Envelope) -> bool {
     outcomes.iter().any(|outcome| !outcome.locked.is_empty())
 }
 
+/// Whether Go may write its addresses in another order.
+fn has_several_addresses(envelope: &Envelope) -> bool {
+    let several = |map: &AddressMap| map.iter().len() > 1;
+    let other = |participant: &Participant| participant.cc.is_some();
+    several(&envelope.sender)
+        || several(&envelope.recipient)
+        || match &envelope.message {
+            Message::LedgerChannelProposal(proposal) => {
+                proposal.peers.iter().any(several) || other(&proposal.participant)
+            }
+            Message::VirtualChannelProposal(proposal) => {
+                proposal.peers.iter().any(several) || other(&proposal.proposer)
+            }
+            Message::LedgerChannelProposalAcc { participant, .. } => other(participant),
+            Message::VirtualChannelProposalAcc { responder, .. } => other(responder),
+            Message::VirtualChannelFundingProposal(proposal) => {
+                proposal.initial.params.participants.iter().any(other)
+            }
+            Message::VirtualChannelSettlementProposal(proposal) => {
+                proposal.last.params.participants.iter().any(other)
+            }
+            _ => false,
+        }
+}
+
 /// What was read is written so that it is read the same; and with the same bytes, but for the order of addresses, the
-/// index maps of locked funds and the fields of newer peers.
+/// index maps of locked funds and the fields of newer peers. The signatures of the generator stay away from 0 and 1.
 fn holds(codec: Codec, bytes: &[u8]) -> Option<Envelope> {
     let (envelope, length) = codec.decode(bytes).ok().flatten()?;
     let again = codec.encode(&envelope).expect("what was read can be written");
     assert_eq!(codec.decode(&again), Ok(Some((envelope.clone(), again.len()))));
     if again != bytes[..length] {
-        let lenient = again.len() == length || codec == Codec::Protobuf || locks_funds(&envelope);
+        let lenient = match codec {
+            Codec::Perunio => locks_funds(&envelope) || has_several_addresses(&envelope),
+            Codec::Protobuf => again.len() <= length || locks_funds(&envelope),
+        };
         assert!(lenient, "a second encoding of {envelope:?}");
     }
     Some(envelope)

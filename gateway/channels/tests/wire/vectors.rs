@@ -4,7 +4,7 @@ use sluicegate_channels::{
     Error,
     wire::{Codec, Message, Refusal, Subject},
 };
-use sluicegate_protocol::channel::{Rule, SigningKey, SubAlloc};
+use sluicegate_protocol::channel::{Allocation, Asset, Rule, SigningKey, SubAlloc};
 
 use super::{CODECS, whole};
 
@@ -123,7 +123,7 @@ fn a_state_of_three_can_be_passed_over() {
         let bytes = vector("wide_sync", codec);
         let Err(Error::Unsupported(error)) = codec.decode(&bytes) else { panic!("{codec:?}") };
         assert_eq!(error.length, bytes.len());
-        assert!(matches!(error.subject, Some(Subject::Update { version: 9, .. })));
+        assert_eq!(error.subject, None, "nothing answers a sync but a sync");
     }
 }
 
@@ -157,6 +157,7 @@ fn a_signature_of_nobody_is_refused_and_the_connection_stays() {
         *bytes.last_mut().unwrap() = 29;
         let Err(Error::Unsupported(error)) = codec.decode(&bytes) else { panic!("{codec:?}") };
         assert_eq!(error.refusal, Refusal::Rule(Rule::RecoveryByte));
+        assert!(matches!(error.subject, Some(Subject::Update { version: 1, .. })));
         *bytes.last_mut().unwrap() = 0;
         let envelope = whole(codec, &bytes).unwrap();
         assert_eq!(codec.encode(&envelope).unwrap(), vector("update", codec));
@@ -286,4 +287,28 @@ fn a_message_beyond_one_tls_record_is_not_written_in_protobuf() {
         assert_eq!(bytes.is_ok(), fits, "{length}");
         assert!(bytes.map_or(true, |bytes| bytes.len() == 16_384));
     }
+}
+
+#[test]
+fn what_would_stop_go_perun_is_not_written() {
+    let bytes = vector("update", Codec::Perunio);
+    let refused = |change: fn(&mut Allocation)| {
+        let mut envelope = whole(Codec::Perunio, &bytes).unwrap();
+        let Message::ChannelUpdate(update) = &mut envelope.message else { panic!("no update") };
+        change(&mut update.state.outcome);
+        CODECS.iter().all(|(_, codec)| {
+            let result = codec.encode(&envelope);
+            matches!(result, Err(Error::Unsendable(_)))
+        })
+    };
+    assert!(refused(|outcome| outcome.assets.clear()));
+    assert!(refused(|outcome| outcome.balances.clear()));
+    assert!(refused(|outcome| outcome.assets[0] = other_asset(1, &[1])));
+    assert!(refused(|outcome| outcome.assets[0] = other_asset(2, &[])));
+    assert!(refused(|outcome| outcome.assets[0] = other_asset(1 << 31, &[1])));
+    assert!(!refused(|outcome| outcome.assets[0] = other_asset(2, &[1])));
+}
+
+fn other_asset(backend: u32, id: &[u8]) -> Asset {
+    Asset::Other { backend, id: heapless::Vec::from_slice(id).unwrap() }
 }

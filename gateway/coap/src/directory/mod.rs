@@ -19,11 +19,6 @@ pub use registration::Registration;
 
 use crate::{Code, Error, Method, Request, Response, format, link};
 
-/// Links of the directory itself, for `/.well-known/core` (RFC 9176 §4.3).
-pub const LINKS: &str = "</rd>;rt=\"core.rd\";ct=40,\
-                         </rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40,\
-                         </rd-lookup/ep>;rt=\"core.rd-lookup-ep\";ct=40";
-
 /// Bounds of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -148,19 +143,11 @@ impl Directory {
         self.by_expiry.first().map(|(at, _)| *at)
     }
 
-    /// Name, sector, base URI and links of each registration.
-    pub fn registrations(&self) -> impl Iterator<Item = (&Registration, &str)> {
-        self.entries.values().map(|entry| (&entry.registration, entry.links.as_str()))
-    }
-
-    /// Removes all registrations under a name: the device is gone.
-    pub fn forget(&mut self, name: &str) {
-        let named = self.by_name.range((name.to_owned(), None)..);
-        let ids: Vec<_> =
-            named.take_while(|((found, _), _)| found == name).map(|(_, id)| *id).collect();
-        ids.into_iter().for_each(|id| {
-            self.take(id);
-        });
+    /// Removes the registrations under names that are not to be kept: those devices are gone.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let gone = self.by_name.iter().filter(|((name, _), _)| !keep(name));
+        let gone: Vec<_> = gone.map(|(_, id)| *id).collect();
+        gone.into_iter().for_each(|id| drop(self.take(id)));
     }
 
     fn register(

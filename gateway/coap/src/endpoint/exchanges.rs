@@ -77,6 +77,8 @@ pub(super) struct Exchanges {
     confirmable: Fifo,
     non_confirmable: Fifo,
     unacknowledged: Fifo,
+    /// Those whose answer is kept, of peers that are not verified and of those that are.
+    replies: [Fifo; 2],
 }
 
 impl Exchanges {
@@ -87,6 +89,7 @@ impl Exchanges {
             confirmable: Fifo::default(),
             non_confirmable: Fifo::default(),
             unacknowledged: Fifo::default(),
+            replies: [Fifo::default(), Fifo::default()],
         }
     }
 
@@ -146,12 +149,29 @@ impl Exchanges {
         self.unacknowledged.due(now)
     }
 
-    /// The oldest exchange, taken out of its queue; gives nothing when there is none.
+    /// The answer to this one is kept.
+    pub(super) fn reply_kept(&mut self, id: u64, verified: bool) {
+        let all = &self.all;
+        let live = |id| all.get(id).is_some();
+        self.replies[usize::from(verified)].push(0, id, live);
+    }
+
+    /// The exchange with the oldest answer that is kept.
+    pub(super) fn oldest_reply(&mut self, verified: bool) -> Option<u64> {
+        let queue = &mut self.replies[usize::from(verified)];
+        let holds = |id: &u64| self.all.get(*id).is_some_and(|exchange| exchange.bytes() > 0);
+        std::iter::from_fn(|| queue.due(u64::MAX)).find(holds)
+    }
+
+    /// The oldest exchange that is finished, or the oldest one if none is; gives nothing when there is none.
     pub(super) fn oldest(&mut self) -> Option<u64> {
-        let confirmable = self.confirmable.next().unwrap_or(u64::MAX);
-        let other = self.non_confirmable.next().unwrap_or(u64::MAX);
-        let queue =
-            if confirmable <= other { &mut self.confirmable } else { &mut self.non_confirmable };
-        queue.due(u64::MAX)
+        let all = &self.all;
+        let finished = |id| all.get(id).is_none_or(Exchange::is_done);
+        let queues = [&mut self.confirmable, &mut self.non_confirmable];
+        let first = queues.into_iter().filter_map(|queue| Some((queue.find(finished)?, queue)));
+        match first.min_by_key(|((deadline, _), _)| *deadline) {
+            Some(((_, place), queue)) => queue.take(place),
+            None => self.confirmable.due(u64::MAX).or_else(|| self.non_confirmable.due(u64::MAX)),
+        }
     }
 }

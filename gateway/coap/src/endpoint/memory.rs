@@ -1,19 +1,21 @@
 //! What is held, and who has to go when there is no room.
 //!
-//! Guarantees: the bytes of all peers are counted, and neither a peer nor all together hold more than
-//! the settings allow; a peer that goes leaves nothing behind, and its requests and observations end
-//! with an output. Does not: count the size of the tables, which is bounded by their entries.
+//! Guarantees: the bytes of all peers are counted, and neither a peer nor those that are not verified nor all together
+//! hold more than the settings allow; no request that waits for its answer is dropped for bytes; a peer that goes leaves
+//! nothing behind, and its requests and observations end with an output. Does not: count the size of the tables, which is
+//! bounded by their entries.
 
 use std::hash::BuildHasher;
 
 use super::{
     Endpoint, ObservationId, Output, Peer, RequestId,
     exchanges::{Exchange, Reply, Stage},
+    peers::State,
     timers::Timer,
     transmit::{AMPLIFICATION, Owner},
 };
 use crate::{
-    Failure,
+    Allowance, Failure,
     hash::Sip,
     message::{self, Kind, Message},
 };
@@ -54,7 +56,8 @@ impl<P: Peer> Endpoint<P> {
         if let Some(victim) = self.peers.victim(verified).ok()? {
             self.drop_peer(victim, Failure::Evicted);
         }
-        let id = self.peers.insert(now, key, verified, self.settings.burst);
+        let allowance = Allowance::new(self.settings.rate, self.settings.burst, now);
+        let id = self.peers.insert(now, key, verified, allowance);
         let [high, low, ..] = self.fresh.bytes();
         self.peers.get_mut(id)?.next_id = u16::from_be_bytes([high, low]);
         Some(id)
@@ -75,7 +78,6 @@ impl<P: Peer> Endpoint<P> {
     /// Removes a peer and all that is held for it.
     pub(super) fn drop_peer(&mut self, id: u64, failure: Failure) {
         let Some(state) = self.peers.remove(id) else { return };
-        self.bytes = self.bytes.saturating_sub(state.bytes);
         self.timers.clear(Timer::Probe(id));
         self.timers.clear(Timer::Transfers(id));
         for transmission in state.in_flight {
@@ -107,10 +109,11 @@ impl<P: Peer> Endpoint<P> {
         let silent = |endpoint: &Self| {
             let mut oldest = endpoint.peers.oldest();
             let found = oldest.find(|(_, state)| endpoint.silent_at(state.seen) <= now);
-            found.map(|(id, state)| (id, state.is_idle(), state.verified))
+            found.map(|(id, state)| (id, state.verified))
         };
-        while let Some((id, idle, verified)) = silent(self) {
-            if idle {
+        while let Some((id, verified)) = silent(self) {
+            self.expire_observations(now, id);
+            if self.peers.get(id).is_some_and(State::is_idle) {
                 self.drop_peer(id, Failure::Evicted);
             } else {
                 self.peers.touch(now, id, verified);
@@ -118,33 +121,42 @@ impl<P: Peer> Endpoint<P> {
         }
     }
 
-    /// Sets bytes aside for a peer; answers of long ago and silent peers make room.
+    /// Sets bytes aside for a peer. What peers hold that are not verified goes first, then, for a verified one,
+    /// answers of long ago; a request that waits for its answer stays.
     pub(super) fn reserve(&mut self, peer: u64, bytes: usize) -> bool {
-        let fits = |held: usize| held.saturating_add(bytes) <= self.settings.bytes_per_peer;
-        if !self.peers.get(peer).is_some_and(|state| fits(state.bytes)) {
+        let Some(state) = self.peers.get(peer) else { return false };
+        if state.bytes.saturating_add(bytes) > self.settings.bytes_per_peer {
             return false;
         }
-        while self.bytes.saturating_add(bytes) > self.settings.bytes {
-            if let Some(oldest) = self.exchanges.oldest() {
-                self.remove_exchange(oldest);
+        let verified = state.verified;
+        // Nobody goes for what would not fit anyway.
+        if bytes > self.settings.bytes || !verified && bytes > self.settings.unverified_bytes {
+            return false;
+        }
+        while !self.has_room(verified, bytes) {
+            if let Some(reply) = self.exchanges.oldest_reply(false) {
+                self.remove_exchange(reply);
             } else if let Some(least) = self.peers.least(peer) {
                 self.drop_peer(least, Failure::Evicted);
+            } else if verified && let Some(reply) = self.exchanges.oldest_reply(true) {
+                self.remove_exchange(reply);
             } else {
                 return false;
             }
         }
-        let Some(state) = self.peers.get_mut(peer) else { return false };
-        state.bytes += bytes;
-        self.bytes += bytes;
+        self.peers.hold(peer, bytes);
         true
+    }
+
+    const fn has_room(&self, verified: bool, bytes: usize) -> bool {
+        let strangers = self.peers.held_by_unverified().saturating_add(bytes);
+        self.peers.held().saturating_add(bytes) <= self.settings.bytes
+            && (verified || strangers <= self.settings.unverified_bytes)
     }
 
     /// Gives bytes back.
     pub(super) fn release(&mut self, peer: u64, bytes: usize) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.bytes = state.bytes.saturating_sub(bytes);
-            self.bytes = self.bytes.saturating_sub(bytes);
-        }
+        self.peers.give_back(peer, bytes);
     }
 
     /// Takes note of a message, so that a repetition is known; older ones may have to go.

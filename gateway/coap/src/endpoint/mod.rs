@@ -1,7 +1,7 @@
 //! The endpoint: datagrams, calls and `now` in, ordered effects out.
 //!
 //! Methods come in four families. Input: [`Endpoint::receive`], [`Endpoint::handle_timeout`].
-//! Commands: [`Endpoint::respond`], [`Endpoint::notify`], [`Endpoint::request`],
+//! Commands: [`Endpoint::respond`], [`Endpoint::accept`], [`Endpoint::notify`], [`Endpoint::request`],
 //! [`Endpoint::observe`], [`Endpoint::cancel`], [`Endpoint::awake`], [`Endpoint::forget`]. Work out: [`Endpoint::poll`],
 //! to be called until it gives nothing after every input and command. Questions:
 //! [`Endpoint::next_timeout`], [`Endpoint::usage`].
@@ -37,6 +37,7 @@ use transmit::{Owner, Transmission};
 
 use crate::{
     Code, Failure, Options, Request, Response, Settings,
+    block::Block,
     fresh::Fresh,
     hash::Keyed,
     message::{self, Kind, Malformed, Message, Token},
@@ -73,7 +74,7 @@ pub enum Output<P> {
         /// What.
         datagram: Vec<u8>,
     },
-    /// A whole request: answer it with [`Endpoint::respond`].
+    /// A whole request: answer it with [`Endpoint::respond`] or [`Endpoint::accept`].
     Request {
         /// What to answer.
         exchange: ExchangeId,
@@ -81,7 +82,7 @@ pub enum Output<P> {
         peer: P,
         /// What it wants.
         request: Request,
-        /// The peer wants to be told about changes: it is, once the answer is a 2.xx.
+        /// The peer wants to be told about changes: [`Endpoint::accept`] promises it.
         observe: Option<ObservationId>,
     },
     /// The answer to a request of ours, or why there is none. The last output for this request,
@@ -137,8 +138,6 @@ pub struct Endpoint<P> {
     tokens: HashMap<(u64, Token), u64, Keyed>,
     transmissions: Slab<Transmission>,
     timers: Timers,
-    /// Bytes held for all peers.
-    bytes: usize,
     outputs: VecDeque<Output<P>>,
 }
 
@@ -160,7 +159,6 @@ impl<P: Peer> Endpoint<P> {
             tokens: HashMap::with_hasher(hash),
             transmissions: Slab::new(),
             timers: Timers::new(hash),
-            bytes: 0,
             outputs: VecDeque::new(),
             settings,
         }
@@ -169,7 +167,7 @@ impl<P: Peer> Endpoint<P> {
     /// One datagram in. `verified`: the address of the peer is proven, by DTLS say.
     pub fn receive(&mut self, now: u64, peer: P, verified: bool, datagram: &[u8]) {
         if datagram.len() > self.settings.datagram {
-            return;
+            return self.too_long(peer, datagram);
         }
         let message = match message::parse(datagram) {
             Ok(message) => message,
@@ -238,7 +236,7 @@ impl<P: Peer> Endpoint<P> {
     pub fn usage(&self) -> Usage {
         Usage {
             peers: self.peers.len(),
-            bytes: self.bytes,
+            bytes: self.peers.held(),
             exchanges: self.exchanges.len(),
             observations: self.observations.len(),
             requests: self.calls.len(),
@@ -291,6 +289,27 @@ impl<P: Peer> Endpoint<P> {
         let extras = Extras::take(&mut options);
         let Message { token, code, payload, .. } = *message;
         self.answered(now, call, Heard { token, code, options, extras, payload });
+    }
+
+    /// Tells who asks with too long a message to send its body in blocks (RFC 7959 §2.9.3), and keeps nothing: the answer is
+    /// shorter than the message.
+    fn too_long(&mut self, peer: P, datagram: &[u8]) {
+        let Ok(Message { kind, code, id, token, .. }) = Message::parse(datagram) else { return };
+        let kind = match kind {
+            Kind::Con => Kind::Ack,
+            Kind::Non => Kind::Non,
+            Kind::Ack | Kind::Rst => return,
+        };
+        if code.is_response() || code == Code::EMPTY {
+            return;
+        }
+        let [high, low, ..] = self.fresh.bytes();
+        let id = if kind == Kind::Ack { id } else { u16::from_be_bytes([high, low]) };
+        let hint = Block { number: 0, more: false, exponent: self.block };
+        let response = Response::new(Code::REQUEST_ENTITY_TOO_LARGE);
+        let extra = [(option::BLOCK1, hint.encode())];
+        let datagram = Self::compose(kind, id, token, &response, &extra, 0..0);
+        self.outputs.push_back(Output::Send { peer, datagram });
     }
 
     fn reject(&mut self, peer: u64, id: u16) {

@@ -2,8 +2,9 @@
 //!
 //! Guarantees: an observer is a peer with a token, for one target; its notifications carry a sequence
 //! number that grows with time; one that resets or does not acknowledge is dropped; each is asked
-//! to acknowledge at least every [`crate::Settings::confirm_observer`]. A newer state takes the place
-//! of one that waits. Does not: know resources; the application notifies each observation.
+//! to acknowledge at least every [`crate::Settings::confirm_observer`], and one that the caller does not vouch for ends
+//! after [`crate::Settings::observer_timeout`] without a sign of interest. A newer state takes the place of one that waits.
+//! Does not: know resources; the application notifies each observation.
 
 use super::{
     Endpoint, ObservationId, Output, Peer,
@@ -106,6 +107,18 @@ impl<P: Peer> Endpoint<P> {
         Some(self.next_sequence(now, id))
     }
 
+    /// Ends the observations of a silent peer that were not confirmed for long.
+    pub(super) fn expire_observations(&mut self, now: u64, peer: u64) {
+        let Some(state) = self.peers.get(peer).filter(|state| !state.verified) else { return };
+        let limit = self.settings.observer_timeout;
+        let is_old = |id: &&u64| {
+            let found = self.observations.get(**id);
+            found.is_none_or(|found| now.saturating_sub(found.confirmed) >= limit)
+        };
+        let old: Vec<u64> = state.observations.iter().filter(is_old).copied().collect();
+        old.into_iter().for_each(|id| self.end_observation(id));
+    }
+
     /// Ends an observation and says so.
     pub(super) fn end_observation(&mut self, id: u64) {
         let Some(found) = self.observations.remove(id) else { return };
@@ -145,9 +158,14 @@ impl<P: Peer> Endpoint<P> {
     /// last notification is not acknowledged.
     fn must_confirm(&self, now: u64, id: u64, peer: u64) -> bool {
         let Some(state) = self.peers.get(peer) else { return true };
-        let due = self.observations.get(id).is_none_or(|found| {
-            now.saturating_sub(found.confirmed) >= self.settings.confirm_observer
-        });
+        let interval = match state.verified {
+            true => self.settings.confirm_observer,
+            false => self.settings.confirm_observer.min(self.settings.observer_timeout / 2),
+        };
+        let due = self
+            .observations
+            .get(id)
+            .is_none_or(|found| now.saturating_sub(found.confirmed) >= interval);
         due || now < state.probed_until || !state.in_flight.is_empty()
     }
 

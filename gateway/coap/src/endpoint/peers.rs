@@ -15,7 +15,7 @@ use super::{
     slab::Slab,
     transmit::Outgoing,
 };
-use crate::hash::Keyed;
+use crate::{allowance::Allowance, hash::Keyed};
 
 /// What is held for one peer.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct State<P> {
     pub(super) seen: u64,
     /// Bytes that may be sent to it while it is neither verified nor proven.
     pub(super) credit: usize,
-    pub(super) bucket: Bucket,
+    pub(super) allowance: Allowance,
     /// The message ID of the next message to it.
     pub(super) next_id: u16,
     /// Until then it is silent, and nothing more is sent that it does not acknowledge.
@@ -73,33 +73,6 @@ impl<P> State<P> {
     }
 }
 
-/// A token bucket, in thousandths of requests.
-#[derive(Debug)]
-pub(super) struct Bucket {
-    level: u64,
-    at: u64,
-}
-
-impl Bucket {
-    /// Takes one request out, or says after how many ms there will be one.
-    pub(super) fn take(&mut self, now: u64, rate: u32, burst: u32) -> Result<(), u64> {
-        if rate == 0 {
-            return Ok(());
-        }
-        let (rate, full) = (u64::from(rate), u64::from(burst.max(1)) * 1000);
-        let gained = now.saturating_sub(self.at).saturating_mul(rate);
-        self.level = self.level.saturating_add(gained).min(full);
-        self.at = now;
-        match self.level.checked_sub(1000) {
-            Some(rest) => {
-                self.level = rest;
-                Ok(())
-            }
-            None => Err((1000 - self.level).div_ceil(rate)),
-        }
-    }
-}
-
 /// The ends of a list of peers: newest and oldest.
 #[derive(Debug, Default)]
 struct Ends {
@@ -114,6 +87,8 @@ pub(super) struct Peers<P> {
     by_key: HashMap<P, u64, Keyed>,
     /// Those that the caller did not verify, and those that it did.
     lists: [Ends; 2],
+    /// Bytes that those hold, and these.
+    held: [usize; 2],
     hash: Keyed,
     limit: usize,
 }
@@ -121,7 +96,14 @@ pub(super) struct Peers<P> {
 impl<P: Peer> Peers<P> {
     pub(super) fn new(limit: usize, hash: Keyed) -> Self {
         let lists = [Ends::default(), Ends::default()];
-        Self { states: Slab::new(), by_key: HashMap::with_hasher(hash), lists, hash, limit }
+        Self {
+            states: Slab::new(),
+            by_key: HashMap::with_hasher(hash),
+            lists,
+            held: [0; 2],
+            hash,
+            limit,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,21 +136,53 @@ impl<P: Peer> Peers<P> {
         self.lists[0].oldest.or(verified).map(Some).ok_or(())
     }
 
-    /// The silent longest that isn't verified, other than this one.
+    /// The silent longest that isn't verified and holds bytes, other than this one.
     pub(super) fn least(&self, other: u64) -> Option<u64> {
-        let oldest = self.lists[0].oldest?;
-        if oldest != other { Some(oldest) } else { self.states.get(oldest)?.newer }
+        let own = self.states.get(other).filter(|state| !state.verified);
+        if self.held[0] <= own.map_or(0, |state| state.bytes) {
+            return None;
+        }
+        let newer = |id: &u64| self.states.get(*id)?.newer;
+        let holds = |id: &u64| self.states.get(*id).is_some_and(|state| state.bytes > 0);
+        std::iter::successors(self.lists[0].oldest, newer).find(|id| *id != other && holds(id))
+    }
+
+    /// Bytes held for all.
+    pub(super) const fn held(&self) -> usize {
+        self.held[0] + self.held[1]
+    }
+
+    /// Bytes held for those that aren't verified.
+    pub(super) const fn held_by_unverified(&self) -> usize {
+        self.held[0]
+    }
+
+    /// Counts bytes that are held for a peer.
+    pub(super) fn hold(&mut self, id: u64, bytes: usize) {
+        if let Some(state) = self.states.get_mut(id) {
+            state.bytes += bytes;
+            self.held[usize::from(state.verified)] += bytes;
+        }
+    }
+
+    /// Counts bytes that are no longer held.
+    pub(super) fn give_back(&mut self, id: u64, bytes: usize) {
+        if let Some(state) = self.states.get_mut(id) {
+            let bytes = bytes.min(state.bytes);
+            state.bytes -= bytes;
+            self.held[usize::from(state.verified)] -= bytes;
+        }
     }
 
     /// Adds a peer; there is room.
-    pub(super) fn insert(&mut self, now: u64, key: P, verified: bool, burst: u32) -> u64 {
+    pub(super) fn insert(&mut self, now: u64, key: P, verified: bool, allowance: Allowance) -> u64 {
         let state = State {
             key,
             verified,
             proven: false,
             seen: now,
             credit: 0,
-            bucket: Bucket { level: u64::from(burst.max(1)) * 1000, at: now },
+            allowance,
             next_id: 0,
             probed_until: 0,
             exchanges: VecDeque::new(),
@@ -194,6 +208,7 @@ impl<P: Peer> Peers<P> {
         self.unlink(id);
         let state = self.states.remove(id)?;
         self.by_key.remove(&state.key);
+        self.held[usize::from(state.verified)] -= state.bytes;
         Some(state)
     }
 
@@ -204,6 +219,8 @@ impl<P: Peer> Peers<P> {
         if state.newer.is_some() || state.verified != verified {
             self.unlink(id);
             if let Some(state) = self.states.get_mut(id) {
+                self.held[usize::from(state.verified)] -= state.bytes;
+                self.held[usize::from(verified)] += state.bytes;
                 state.verified = verified;
             }
             self.link(id, verified);
@@ -254,23 +271,17 @@ mod tests {
     fn the_silent_longest_goes_first_and_the_verified_stay() {
         let mut peers = peers(3);
         let [a, b, c] = [(1, false), (2, true), (3, false)]
-            .map(|(key, verified)| peers.insert(0, key, verified, 1));
+            .map(|(key, verified)| peers.insert(0, key, verified, Allowance::new(1, 1, 0)));
         assert_eq!(peers.victim(false), Ok(Some(a)));
         peers.touch(1, a, false);
-        assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), Some(a)));
+        assert_eq!((peers.victim(true), peers.least(c)), (Ok(Some(c)), None));
+        peers.hold(a, 9);
+        assert_eq!((peers.least(b), peers.least(c), peers.least(a)), (Some(a), Some(a), None));
+        peers.give_back(a, 9);
         peers.remove(c);
         assert_eq!(peers.victim(false), Ok(None));
         peers.touch(2, a, true);
-        peers.insert(2, 4, true, 1);
+        peers.insert(2, 4, true, Allowance::new(1, 1, 2));
         assert_eq!((peers.victim(false), peers.victim(true)), (Err(()), Ok(Some(b))));
-    }
-
-    #[test]
-    fn a_bucket_refills_with_its_rate() {
-        let mut bucket = Bucket { level: 2000, at: 0 };
-        assert_eq!([0; 3].map(|now| bucket.take(now, 10, 2)), [Ok(()), Ok(()), Err(100)]);
-        assert_eq!(bucket.take(40, 10, 2), Err(60));
-        assert_eq!(bucket.take(100, 10, 2), Ok(()));
-        assert_eq!(bucket.take(100, 0, 2), Ok(()));
     }
 }

@@ -22,8 +22,18 @@ use crate::{
 };
 
 impl<P: Peer> Endpoint<P> {
-    /// Answers a request. Nothing happens if the peer or the exchange is gone.
-    pub fn respond(&mut self, now: u64, exchange: ExchangeId, mut response: Response) {
+    /// Answers a request, once; an observation that it offered does not begin, or ends. Nothing happens if the peer or the
+    /// exchange is gone.
+    pub fn respond(&mut self, now: u64, exchange: ExchangeId, response: Response) {
+        self.answer(now, exchange, response, false);
+    }
+
+    /// Answers a request and, where it offered an observation and this is a 2.xx, promises to tell every change.
+    pub fn accept(&mut self, now: u64, exchange: ExchangeId, response: Response) {
+        self.answer(now, exchange, response, true);
+    }
+
+    fn answer(&mut self, now: u64, exchange: ExchangeId, mut response: Response, accepts: bool) {
         let ExchangeId(id) = exchange;
         let Some(found) = self.exchanges.get_mut(id) else { return };
         let (pending, acknowledged) =
@@ -42,7 +52,7 @@ impl<P: Peer> Endpoint<P> {
         if response.payload.len() > self.settings.body {
             response = Response::new(Code::INTERNAL_SERVER_ERROR);
         }
-        let (extra, range) = self.complete(now, peer, &pending, &mut response);
+        let (extra, range) = self.complete(now, peer, &pending, &mut response, accepts);
         let reply = if is_unwanted(pending.no_response, response.code) {
             self.acknowledge_only(peer, kind, message, acknowledged)
         } else if acknowledged {
@@ -67,10 +77,11 @@ impl<P: Peer> Endpoint<P> {
         peer: u64,
         pending: &Pending,
         response: &mut Response,
+        accepts: bool,
     ) -> (Vec<(u16, u32)>, Range<usize>) {
         let mut extra = Vec::new();
         if let Some(observation) = pending.observation {
-            if response.code.is_success() {
+            if accepts && response.code.is_success() {
                 let sequence = self.observe_accepted(now, observation);
                 extra.extend(sequence.map(|sequence| (option::OBSERVE, sequence)));
             } else {
@@ -106,8 +117,12 @@ impl<P: Peer> Endpoint<P> {
 
     /// Keeps an answer, if the exchange is still there.
     fn settle(&mut self, id: u64, reply: Reply) {
-        if let Some(found) = self.exchanges.get_mut(id) {
-            found.stage = Stage::Done(reply);
+        let Some(found) = self.exchanges.get_mut(id) else { return };
+        found.stage = Stage::Done(reply);
+        if found.bytes() > 0 {
+            let peer = self.peers.get(found.peer);
+            let verified = peer.is_some_and(|state| state.verified);
+            self.exchanges.reply_kept(id, verified);
         }
     }
 
@@ -248,9 +263,8 @@ impl<P: Peer> Endpoint<P> {
     }
 
     fn limit_rate(&mut self, now: u64, peer: u64) -> Result<(), Response> {
-        let (rate, burst) = (self.settings.rate, self.settings.burst);
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
-        state.bucket.take(now, rate, burst).map_err(|wait| {
+        state.allowance.take(now).map_err(|wait| {
             let seconds = u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX);
             Response::new(Code::TOO_MANY_REQUESTS).with_max_age(seconds)
         })

@@ -80,6 +80,17 @@ impl Fifo {
         self.queue.front().map(|(deadline, _)| *deadline)
     }
 
+    /// Deadline and place of the oldest object that is wanted.
+    pub(super) fn find(&self, wanted: impl Fn(u64) -> bool) -> Option<(u64, usize)> {
+        let place = self.queue.iter().position(|(_, id)| wanted(*id))?;
+        self.queue.get(place).map(|(deadline, _)| (*deadline, place))
+    }
+
+    /// Takes out the object at a place.
+    pub(super) fn take(&mut self, place: usize) -> Option<u64> {
+        self.queue.remove(place).map(|(_, id)| id)
+    }
+
     /// Takes out the oldest object if it is due.
     pub(super) fn due(&mut self, now: u64) -> Option<u64> {
         self.queue.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, id)| id)

@@ -142,13 +142,22 @@ fn print_enrolment(device: &Device, psk: &Psk, qr: bool) -> Result<(), Error> {
     say!("endpoint name  {}", device.name);
     say!("PSK            {}", *hex);
     if qr {
-        let text = Zeroizing::new(format!("SLUICEGATE:1;EP:{};PSK:{};;", device.name, *hex));
-        let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M);
-        let code = code.map_err(|error| Error::Usage(format!("no QR code: {error}")))?;
-        say!("{}", code.render::<unicode::Dense1x2>().quiet_zone(true).build());
+        say!("{}", *draw(&enrolment_text(&device.name, &hex))?);
     }
     eprintln!("A running gateway takes it on SIGHUP (systemctl reload sluicegate).");
     Ok(())
+}
+
+/// What the QR code of an enrolment says.
+fn enrolment_text(name: &str, psk: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("SLUICEGATE:1;EP:{name};PSK:{psk};;"))
+}
+
+/// A QR code as rows of a terminal, two modules in a character.
+fn draw(text: &str) -> Result<Zeroizing<String>, Error> {
+    let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M);
+    let code = code.map_err(|error| Error::Usage(format!("no QR code: {error}")))?;
+    Ok(Zeroizing::new(code.render::<unicode::Dense1x2>().quiet_zone(true).build()))
 }
 
 fn list(file: PathBuf) -> Result<(), Error> {
@@ -178,6 +187,23 @@ fn show(configured: &Configured, device: String, json: bool) -> Result<(), Error
     Ok(())
 }
 
+/// A line with what devices told: what would move a terminal's cursor, or turn the direction of writing, is written out.
+fn say_plainly(line: &str) {
+    say!("{}", plain(line));
+}
+
+fn plain(text: &str) -> String {
+    let moves =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().fold(String::new(), |mut plain, c| {
+        match moves(c) {
+            true => plain.extend(c.escape_default()),
+            false => plain.push(c),
+        }
+        plain
+    })
+}
+
 fn print_twin(twin: &Twin) {
     let none = || "none".to_owned();
     let enrolment = match (&twin.class, &twin.security) {
@@ -198,14 +224,18 @@ fn print_twin(twin: &Twin) {
     for (name, state) in &twin.state {
         let unit = state.unit.as_deref().unwrap_or("");
         let (value, since) = (&state.value, utc(state.since_ms));
-        say!("state         {name} = {value} {unit} (leaf {}, {since})", state.index);
+        say_plainly(&format!(
+            "state         {name} = {value} {unit} (leaf {}, {since})",
+            state.index
+        ));
     }
     for told in &twin.commands {
         let (resource, value, made) = (&told.resource, &told.value, utc(told.made_ms));
-        say!("command       {resource} = {value}: {} ({made}, id {})", told.state, told.id);
+        let (state, id) = (&told.state, told.id);
+        say_plainly(&format!("command       {resource} = {value}: {state} ({made}, id {id})"));
     }
     for (ms, text) in &twin.notes {
-        say!("note          {}: {text}", utc(*ms));
+        say_plainly(&format!("note          {}: {text}", utc(*ms)));
     }
 }
 
@@ -223,7 +253,7 @@ pub(super) fn act(arguments: ActArguments) -> Result<Option<bool>, Error> {
     match ask(&config.socket, &Request::Act(act))? {
         Response::Acted(Acted { id, outcome: Some(outcome) }) => {
             let done = if outcome.ok { "done" } else { "failed" };
-            say!("command {id}: {done}: {}", outcome.detail);
+            say_plainly(&format!("command {id}: {done}: {}", outcome.detail));
             Ok(Some(outcome.ok))
         }
         Response::Acted(Acted { id, outcome: None }) => {
@@ -243,4 +273,49 @@ pub(super) fn note(arguments: NoteArguments) -> Result<(), Error> {
         other => return Err(refused(&config, other)),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The modules of a drawn code, true where dark, without the quiet zone of four on each side.
+    fn modules(drawn: &str) -> Vec<Vec<bool>> {
+        let mut rows: Vec<Vec<bool>> = Vec::new();
+        for line in drawn.lines() {
+            let halves = line.chars().map(|c| match c {
+                '\u{2588}' => (true, true),
+                '\u{2580}' => (true, false),
+                '\u{2584}' => (false, true),
+                ' ' => (false, false),
+                other => panic!("{other:?}"),
+            });
+            let (upper, lower) = halves.unzip();
+            rows.extend([upper, lower]);
+        }
+        let side = rows[0].len();
+        rows.truncate(side);
+        let quiet = |row: &Vec<bool>| !row.contains(&true);
+        assert!(rows[..4].iter().chain(&rows[side - 4..]).all(quiet));
+        let inner = rows[4..side - 4].iter();
+        inner.map(|row| row[4..side - 4].to_vec()).collect()
+    }
+
+    #[test]
+    fn the_drawn_code_says_name_and_psk() {
+        let text = enrolment_text("meter-1", "00112233445566778899aabbccddeeff");
+        let wanted = "SLUICEGATE:1;EP:meter-1;PSK:00112233445566778899aabbccddeeff;;";
+        let wanted = QrCode::with_error_correction_level(wanted, EcLevel::M).unwrap();
+        let dark: Vec<bool> =
+            wanted.to_colors().iter().map(|color| *color == qrcode::Color::Dark).collect();
+        let rows = modules(&draw(&text).unwrap());
+        assert_eq!(rows.len(), wanted.width());
+        assert_eq!(rows.concat(), dark);
+    }
+
+    #[test]
+    fn what_devices_told_does_not_steer_a_terminal() {
+        let told = "valve = \u{1b}[2Kopen\r\n\u{9b}1m\u{202e}°C 水";
+        assert_eq!(plain(told), "valve = \\u{1b}[2Kopen\\r\\n\\u{9b}1m\\u{202e}°C 水");
+    }
 }

@@ -11,7 +11,7 @@ mod resources;
 
 use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
 
-use sluicegate_coap::{Endpoint, Output, Response, Settings};
+use sluicegate_coap::{Endpoint, Output, Response, Settings, directory::Limits};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
@@ -72,6 +72,9 @@ pub struct Server {
     refused: BTreeMap<&'static str, String>,
 }
 
+/// Requests to a device that are under way: what is observed there, its links, and commands.
+const REQUESTS: usize = outward::MAX_OBSERVED + 8;
+
 /// Bytes that a proof takes besides the payload.
 const PROOF_BYTES: usize = 64 << 10;
 
@@ -113,7 +116,7 @@ impl Server {
             secure: None,
             plain_outbox: Vec::new(),
             secure_outbox: Vec::new(),
-            resources: Resources::new(field.clone(), Rc::clone(&places), tell),
+            resources: Resources::new(field.clone(), Rc::clone(&places), limits(config), tell),
             outward: Outward::new(field.clone()),
             observers: Observers::new(field.changes.clone()),
             field: field.clone(),
@@ -251,6 +254,7 @@ impl Server {
     fn enrol(&mut self) {
         self.sessions.enrol(Instant::now().into_std(), self.field.registry.psks());
         self.places.borrow_mut().retain();
+        self.resources.retain();
         let (now, registry) = (self.now(), &self.field.registry);
         let may_read = |reader: &str, name: &str| {
             registry.get(reader).is_some_and(|reader| reader.device.may_read(name))
@@ -265,7 +269,7 @@ impl Server {
             Done::Respond(exchange, response) => self.endpoint.respond(now, exchange, response),
             Done::Observe(exchange, observation, response) => {
                 self.observers.confirm(observation, response.code.is_success());
-                self.endpoint.respond(now, exchange, response);
+                self.endpoint.accept(now, exchange, response);
             }
         }
     }
@@ -386,15 +390,44 @@ async fn wait_until(time: Option<Instant>) {
     }
 }
 
+/// Every device with a session may register.
+fn limits(config: &Coap) -> Limits {
+    let registrations = config.max_registrations.unwrap_or(config.max_sessions);
+    Limits { registrations, ..Limits::default() }
+}
+
 fn settings(config: &Coap, max_payload: usize) -> Settings {
     Settings {
         body: max_payload.saturating_add(PROOF_BYTES),
         bytes: config.max_transfer_memory,
+        unverified_bytes: config.max_transfer_memory / 4,
+        bytes_per_peer: config.max_peer_memory,
+        exchanges: config.max_exchanges,
+        observations: config.max_observations,
         peers: config.max_peers,
+        requests_per_peer: REQUESTS,
+        requests: config.max_peers.saturating_mul(REQUESTS),
         rate: config.requests_per_second,
         burst: config.request_burst,
         // A reading changes the log, and its answer is shorter than it: an address that is not the sender's gains nothing.
         echo_for_changes: false,
         ..Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_with_a_session_may_register_and_be_commanded() {
+        let config = Coap { max_sessions: 9_000, ..Coap::default() };
+        assert_eq!(limits(&config).registrations, 9_000);
+        let fewer = Coap { max_registrations: Some(7), ..config.clone() };
+        assert_eq!(limits(&fewer).registrations, 7);
+        let settings = settings(&config, 1_000);
+        assert!(settings.requests_per_peer > outward::MAX_OBSERVED);
+        assert!(settings.requests >= config.max_peers * settings.requests_per_peer);
+        assert!(settings.bytes_per_peer <= settings.bytes);
     }
 }

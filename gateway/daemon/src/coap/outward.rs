@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Most resources that are observed at one device.
-const MAX_OBSERVED: usize = 8;
+pub(super) const MAX_OBSERVED: usize = 8;
 
 /// Longest answer to a command that is kept, in characters.
 const MAX_DETAIL: usize = 256;

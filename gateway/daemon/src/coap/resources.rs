@@ -3,7 +3,7 @@
 //! Guarantees: who is not enrolled gets 4.01 from everything but discovery; a reading is answered with the index of its
 //! leaf, as text, when it is durable (I1). Does not: hold sockets; slow work runs beside the task and comes back.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use sluicegate_coap::{
     Code, ExchangeId, Method, ObservationId, Request, Response,
@@ -28,8 +28,8 @@ const BUNDLE: u16 = format::CBOR;
 /// What `/.well-known/core` says (RFC 6690).
 const CORE: &str = "</readings>;rt=\"sluicegate.readings\";ct=\"110 112\",\
     </devices>;rt=\"sluicegate.state\",\
-    </rd>;rt=\"core.rd\";ct=40,</rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40;obs,\
-    </rd-lookup/ep>;rt=\"core.rd-lookup-ep\";ct=40;obs";
+    </rd>;rt=\"core.rd\";ct=40,</rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40,\
+    </rd-lookup/ep>;rt=\"core.rd-lookup-ep\";ct=40";
 
 /// Routes requests.
 pub(super) struct Resources {
@@ -52,9 +52,10 @@ impl Resources {
     pub(super) fn new(
         field: Field,
         places: Rc<RefCell<Places>>,
+        limits: Limits,
         tell: mpsc::UnboundedSender<Done>,
     ) -> Self {
-        let directory = Directory::new(Limits::default());
+        let directory = Directory::new(limits);
         Self { field, places, directory, tell, wishes: Vec::new() }
     }
 
@@ -93,6 +94,12 @@ impl Resources {
         self.directory.next_expiry()
     }
 
+    /// Forgets the registrations of devices that are no longer enrolled.
+    pub(super) fn retain(&mut self) {
+        let registry = &self.field.registry;
+        self.directory.retain(|name| registry.get(name).is_some());
+    }
+
     /// A device answered with its links.
     pub(super) fn complete(&mut self, now: u64, registration: Registration, links: &Response) {
         if let Err(error) = self.directory.complete(now, registration, links) {
@@ -119,6 +126,9 @@ impl Resources {
         self.field.intake.note_contact(&device, Transport::Coap);
         let path: Vec<String> = request.path().map(str::to_owned).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        if let Err(rejection) = self.charge(&enrolled, request.method, &path) {
+            return Step::Now(refuse(&rejection));
+        }
         match (request.method, path.as_slice()) {
             (_, [".well-known", "rd"] | ["rd", ..] | ["rd-lookup", ..]) => {
                 self.consult(now, link, &device, &request)
@@ -134,6 +144,17 @@ impl Resources {
                 Step::Now(Response::new(Code::METHOD_NOT_ALLOWED))
             }
             _ => Step::Now(Response::new(Code::NOT_FOUND)),
+        }
+    }
+
+    /// A question that the store answers costs the device as much as a reading.
+    fn charge(&self, enrolled: &Enrolled, method: Method, path: &[&str]) -> Result<(), Rejection> {
+        let device = &enrolled.device;
+        match (method, path) {
+            (Method::Get, ["readings", _, "proof"] | ["devices", _, _, ..]) => {
+                self.field.intake.spend(&device.name, device.readings_per_second)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -194,7 +215,9 @@ impl Resources {
         }
         let question = Question { device, which: Which::Index(index), form: Form::Sgp, log: None };
         let (keeper, tell) = (self.field.keeper.clone(), self.tell.clone());
+        let proofs = Arc::clone(&self.field.proofs);
         tokio::task::spawn_local(async move {
+            let _turn = proofs.acquire_owned().await;
             let proved = keeper.call(move |desk: &mut Desk, _| prove(desk, &question)).await;
             let response = match proved {
                 Some(Ok(proof)) => Response::content(BUNDLE, proof.bytes),
@@ -266,9 +289,6 @@ fn filtered(name: &str, wanted: &str) -> String {
         _ => link.attribute(name).is_some_and(|value| value.split(' ').any(matches)),
     });
     links.fold(String::new(), |mut text, link| {
-        if !text.is_empty() {
-            text.push(',');
-        }
         link.write(&mut text);
         text
     })
@@ -292,3 +312,6 @@ fn refuse(rejection: &Rejection) -> Response {
         None => response,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,16 @@ pub struct Coap {
     pub listen: Vec<SocketAddr>,
     /// Most peers that are remembered, over all transports.
     pub max_peers: usize,
-    /// Most bytes of block-wise transfers that are under way.
+    /// Most bytes of block-wise transfers, kept answers and waiting messages; peers without DTLS get a quarter of it.
     pub max_transfer_memory: usize,
+    /// The same for each peer.
+    pub max_peer_memory: usize,
+    /// Most messages whose repetitions are recognised.
+    pub max_exchanges: usize,
+    /// Most observations of devices' states.
+    pub max_observations: usize,
+    /// Most registrations in the resource directory; as many as sessions if absent.
+    pub max_registrations: Option<usize>,
     /// Most DTLS sessions.
     pub max_sessions: usize,
     /// Most DTLS handshakes under way.
@@ -41,6 +49,10 @@ impl Default for Coap {
             listen: any(5683),
             max_peers: 4_096,
             max_transfer_memory: 8 << 20,
+            max_peer_memory: 512 << 10,
+            max_exchanges: 65_536,
+            max_observations: 4_096,
+            max_registrations: None,
             max_sessions: 4_096,
             max_handshakes: 256,
             requests_per_second: 100,
@@ -57,8 +69,9 @@ pub struct Mqtt {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The gateway's name at the broker, which keeps the session under it.
-    pub client_id: String,
+    /// The gateway's name at the broker, which keeps the session under it; a random one of its own if absent, because
+    /// whoever connects under the same name takes the gateway's place.
+    pub client_id: Option<String>,
     /// User name at the broker.
     pub user: Option<String>,
     /// Credential of the password, 64 hexadecimal digits as they are written.
@@ -74,7 +87,7 @@ impl Default for Mqtt {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 1_883,
-            client_id: "sluicegate".to_owned(),
+            client_id: None,
             user: None,
             password_credential: None,
             patience: Duration(30_000),
@@ -86,7 +99,7 @@ impl Default for Mqtt {
 impl Mqtt {
     /// Checks what a broker would only refuse later; the error says what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.host.is_empty() || self.client_id.is_empty() {
+        if self.host.is_empty() || self.client_id.as_ref().is_some_and(String::is_empty) {
             return Err("mqtt.host or mqtt.client_id is empty".to_owned());
         }
         if self.patience.0 < 1_000 {

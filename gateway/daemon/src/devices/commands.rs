@@ -23,7 +23,12 @@ use super::{
     twin,
 };
 use crate::{
-    Error, clock::Clock, credentials, desk::Desk, keeper::Keeper, store::commands::StoredCommand,
+    Error,
+    clock::Clock,
+    credentials,
+    desk::Desk,
+    keeper::{Keeper, Refusal},
+    store::commands::StoredCommand,
 };
 
 /// Pause before a command is sent again to a device that says nothing.
@@ -289,6 +294,10 @@ impl Commands {
         if now_ms >= expires_ms {
             return self.expire(device, id).await;
         }
+        if self.registry.get(device).is_none() {
+            // It may be enrolled again before the deadline.
+            return self.put_off(device, id, now_ms);
+        }
         let contact = self.contacts.newest(device);
         let deliverer = match contact.map(|contact| contact.transport) {
             Some(Transport::Coap) => deliverers.coap.as_ref(),
@@ -462,6 +471,16 @@ pub async fn log(
     device: &str,
     record: &Record,
 ) -> Option<u64> {
+    submit(keeper, registry, device, record).await.ok()
+}
+
+/// The same, and why it was not logged.
+pub(super) async fn submit(
+    keeper: &Keeper,
+    registry: &Registry,
+    device: &str,
+    record: &Record,
+) -> Result<u64, Refusal> {
     let class = registry.get(device).map(|enrolled| enrolled.device.class.clone());
     let submission = Submission {
         ticket: 0,
@@ -471,7 +490,7 @@ pub async fn log(
         format: record.format(),
         payload: record.encode(),
     };
-    keeper.submit(submission).await.ok().map(|logged| logged.index)
+    keeper.submit(submission).await.map(|logged| logged.index)
 }
 
 async fn deliver(deliverer: Option<&Deliverer>, order: Order) -> Answer {

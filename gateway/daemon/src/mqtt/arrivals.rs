@@ -3,7 +3,8 @@
 //! Guarantees: when [`take`] gives `true`, all that follows is durable and the broker may forget the message; what is
 //! refused reached neither log nor store, and its sender is told why as often as its allowance of refusals lasts.
 //! While the store is busy or fails, the message is held and tried again: the broker would not send it again before the
-//! next connection. Does not: acknowledge; [`super::connection`] does.
+//! next connection. Does not: acknowledge; [`super::connection`] does, or wait long for a device that tells states far
+//! beyond its allowance ([`crate::devices::states`]).
 
 use std::{rc::Rc, time::Duration};
 

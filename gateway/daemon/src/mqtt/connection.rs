@@ -28,16 +28,15 @@ use rumqttc::{
     },
 };
 
-use super::{Bridge, arrivals, outbox::Next, topic};
+use super::{
+    Bridge, arrivals,
+    outbox::Next,
+    room::{Held, MAX_BYTES, MAX_MESSAGES},
+    topic,
+};
 
 /// Fewest and most incoming messages under way that the broker is asked for (receive maximum, MQTT 5 §3.1.2.11.3).
 const RECEIVE: (usize, usize) = (8, 128);
-
-/// Most messages that are really taken: mosquitto 2.0.11 sends more than it is asked for.
-const MAX_SLOTS: usize = 1_024;
-
-/// Most bytes of messages under way; beyond them, what nobody waits for is dropped (QoS 0).
-const MAX_BYTES: usize = 32 << 20;
 
 /// Most publications under way.
 const WINDOW: u16 = 64;
@@ -77,10 +76,6 @@ struct State {
     slots: VecDeque<Slot>,
     /// Number of the first slot.
     first: u64,
-    /// Incoming messages under way that the broker does not wait for.
-    unwaited: usize,
-    /// Bytes of all messages under way.
-    bytes: usize,
     /// When the client last said anything, and when the broker last acknowledged or had nothing to.
     heard_ms: u64,
     progress_ms: u64,
@@ -99,7 +94,7 @@ struct Slot {
 impl Connection {
     /// Talks to the broker until the connection ends; tells why, and whether it ever stood.
     pub(super) async fn run(bridge: Rc<Bridge>) -> (String, bool) {
-        let capacity = 2 * MAX_SLOTS + usize::from(WINDOW) + 8;
+        let capacity = 2 * MAX_MESSAGES + usize::from(WINDOW) + 8;
         let (client, events) = AsyncClient::new(options(&bridge), capacity);
         bridge.outbox.restart();
         let heard_ms = bridge.now_ms();
@@ -277,47 +272,40 @@ impl Connection {
     }
 
     fn arrived(self: &Rc<Self>, publish: Publish) {
-        let bytes = publish.payload.len();
-        let Some(slot) = self.take_slot(&publish) else { return };
+        let Some((slot, held)) = self.take_slot(&publish) else { return };
         let connection = Rc::clone(self);
         tokio::task::spawn_local(async move {
             if arrivals::take(&connection.bridge, publish).await {
-                connection.done(slot, bytes);
+                connection.done(slot);
             }
+            drop(held);
         });
     }
 
-    /// Room for a message: its number, or none of its own if nobody waits for it.
-    fn take_slot(&self, publish: &Publish) -> Option<Option<u64>> {
+    /// Room for a message, and its number; none of its own if nobody waits for it.
+    fn take_slot(&self, publish: &Publish) -> Option<(Option<u64>, Held)> {
         let mut state = self.state.borrow_mut();
         let waited = publish.qos != QoS::AtMostOnce;
-        let count = if waited { state.slots.len() } else { state.unwaited };
-        if count >= MAX_SLOTS || state.bytes >= MAX_BYTES {
+        let Some(held) = self.bridge.room.take(waited, publish.payload.len()) else {
             if waited {
                 // It comes again with the next connection.
-                state.fault = Some("the broker sends more than it was asked for".to_owned());
+                state.fault = Some("more messages come than can be logged".to_owned());
             } else {
                 self.bridge.count(|counts| counts.dropped += 1);
             }
             return None;
-        }
-        state.bytes += publish.payload.len();
+        };
         if !waited {
-            state.unwaited += 1;
-            return Some(None);
+            return Some((None, held));
         }
         state.slots.push_back(Slot { packet_id: publish.pkid, done: false });
-        Some(Some(state.first + state.slots.len() as u64 - 1))
+        Some((Some(state.first + state.slots.len() as u64 - 1), held))
     }
 
     /// All that follows from a message is durable; acknowledges what is done, in order.
-    fn done(&self, slot: Option<u64>, bytes: usize) {
+    fn done(&self, slot: Option<u64>) {
+        let Some(number) = slot else { return };
         let mut state = self.state.borrow_mut();
-        state.bytes = state.bytes.saturating_sub(bytes);
-        let Some(number) = slot else {
-            state.unwaited = state.unwaited.saturating_sub(1);
-            return;
-        };
         let position = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
         if let Some(slot) = position.and_then(|at| state.slots.get_mut(at)) {
             slot.done = true;
@@ -344,7 +332,7 @@ fn options(bridge: &Bridge) -> MqttOptions {
     let config = &bridge.config;
     let bare = config.host.contains(':') && !config.host.starts_with('[');
     let host = if bare { format!("[{}]", config.host) } else { config.host.clone() };
-    let mut options = MqttOptions::new(&config.client_id, host, config.port);
+    let mut options = MqttOptions::new(&bridge.client_id, host, config.port);
     let packet = bridge.field.intake.max_payload().saturating_mul(2).saturating_add(PACKET_ROOM);
     let mut properties = ConnectProperties::new();
     properties.session_expiry_interval = Some(SESSION_S);

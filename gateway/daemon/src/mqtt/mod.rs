@@ -7,7 +7,8 @@
 //! file). TLS to the broker is not offered; a broker on the same machine needs none.
 //!
 //! - [`topic`] and [`message`]: what topics and payloads mean
-//! - `connection`: one connection; `arrivals`, `states`: what follows from a message; `outbox`: what is published
+//! - `connection`: one connection; `arrivals`, `states`: what follows from a message; `outbox`: what is published;
+//!   `room`: how much may be under way
 //!
 //! Order of calls: [`run`], once. Shown by `tests/mqtt`.
 
@@ -15,6 +16,7 @@ mod arrivals;
 mod connection;
 pub mod message;
 mod outbox;
+mod room;
 pub mod topic;
 
 use std::{
@@ -24,13 +26,14 @@ use std::{
     time::Duration,
 };
 
+use sluicegate_coap::Allowance;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-use self::{connection::Connection, outbox::Outbox};
+use self::{connection::Connection, outbox::Outbox, room::Room};
 use crate::{
-    allowance::Allowance,
-    config,
+    Error, config, credentials,
+    desk::Desk,
     devices::commands::{Answer, Order},
     field::Field,
     store::publications::Publication,
@@ -51,6 +54,9 @@ const REFUSALS: (u32, u32) = (10, 50);
 /// Refusals that all strangers together are told.
 const STRANGERS: (u32, u32) = (1, 10);
 
+/// Name under which the store keeps the gateway's name at the broker.
+const CLIENT_ID: &str = "mqtt-client-id";
+
 /// Name in the health of the field.
 const NAME: &str = "mqtt";
 
@@ -64,7 +70,14 @@ pub async fn run(
     let outbox = Outbox::load(field.keeper.clone(), field.clock, config.max_outbox).await;
     // Without the store the gateway is ending.
     let Ok(outbox) = outbox else { return std::future::pending().await };
-    let bridge = Rc::new(Bridge::new(config, password, field, outbox));
+    let client_id = match &config.client_id {
+        Some(configured) => configured.clone(),
+        None => match field.keeper.insist(|desk, _| own_client_id(desk)).await {
+            Ok(own) => own,
+            Err(_) => return std::future::pending().await,
+        },
+    };
+    let bridge = Rc::new(Bridge::new(config, client_id, password, field, outbox));
     tokio::select! {
         () = bridge.outbox.write() => {}
         () = deliver(&bridge, inbox) => {}
@@ -72,12 +85,32 @@ pub async fn run(
     }
 }
 
+/// A name that no device can guess, the same through restarts: the broker keeps the session under it.
+fn own_client_id(desk: &Desk) -> Result<String, Error> {
+    let store = desk.recorder.store();
+    let known = store.meta(CLIENT_ID)?.and_then(|bytes| String::from_utf8(bytes).ok());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let what = Error::storage("random bytes from the operating system");
+    let random = credentials::random();
+    let random = random.map_err(|error| what(std::io::Error::other(error.to_string())))?;
+    // 22 letters and digits, which every broker takes (MQTT 5 §3.1.3.1).
+    let hex: String = random.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let own = format!("sluicegate{hex}");
+    store.set_meta(CLIENT_ID, own.as_bytes())?;
+    Ok(own)
+}
+
 /// What all tasks share.
 struct Bridge {
     config: config::Mqtt,
+    client_id: String,
     password: Option<Zeroizing<String>>,
     field: Field,
     outbox: Outbox,
+    /// Of incoming messages, over all connections.
+    room: Rc<Room>,
     /// How many messages came to nothing.
     counts: RefCell<Counts>,
     strangers: RefCell<Allowance>,
@@ -141,6 +174,7 @@ async fn deliver(bridge: &Rc<Bridge>, mut inbox: Inbox) {
 impl Bridge {
     fn new(
         config: config::Mqtt,
+        client_id: String,
         password: Option<Zeroizing<String>>,
         field: Field,
         outbox: Outbox,
@@ -148,9 +182,11 @@ impl Bridge {
         let now_ms = field.clock.now().monotonic_ms;
         let bridge = Self {
             config,
+            client_id,
             password,
             field,
             outbox,
+            room: Rc::default(),
             counts: RefCell::default(),
             strangers: RefCell::new(Allowance::new(STRANGERS.0, STRANGERS.1, now_ms)),
             refusals: RefCell::default(),
@@ -178,13 +214,13 @@ impl Bridge {
             refusals.retain(|device, _| self.field.registry.get(device).is_some());
         }
         let full = || Allowance::new(REFUSALS.0, REFUSALS.1, now_ms);
-        refusals.entry(device.to_owned()).or_insert_with(full).take(now_ms)
+        refusals.entry(device.to_owned()).or_insert_with(full).take(now_ms).is_ok()
     }
 
     /// Whether a stranger may be told that it is one.
     fn may_refuse_stranger(&self) -> bool {
         let now_ms = self.now_ms();
-        self.strangers.borrow_mut().take(now_ms)
+        self.strangers.borrow_mut().take(now_ms).is_ok()
     }
 
     fn connected(&self, session_present: bool) {

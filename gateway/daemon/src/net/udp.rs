@@ -403,15 +403,17 @@ mod tests {
                 let too_long = datagram(server.local_address(), &[0; 70_000]);
                 let mut foreign = good.clone();
                 foreign.path.local = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-                let bad = [&port_0, &too_long, &foreign];
+                // To everybody, which the system refuses (EACCES), as a firewall's EPERM or a missing route (ENETUNREACH).
+                let everybody = datagram("255.255.255.255:9".parse().unwrap(), b"bad");
+                let bad = [&port_0, &too_long, &foreign, &everybody];
                 let mut outbox = Vec::new();
                 for bad in bad {
                     outbox.extend([bad.clone(), good.clone(), bad.clone(), bad.clone()]);
                 }
                 outbox.push(good.clone());
                 let sent = client.send(&mut outbox).await;
-                assert_eq!(sent, Sent { sent: 4, failed: 9 }, "{here} {nowhere}");
-                assert_eq!(receive(&server, 4).await.len(), 4);
+                assert_eq!(sent, Sent { sent: 5, failed: 12 }, "{here} {nowhere}");
+                assert_eq!(receive(&server, 5).await.len(), 5);
             }
         });
     }

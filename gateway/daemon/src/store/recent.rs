@@ -29,7 +29,7 @@ impl Store {
     pub fn recent(&self, device: &str, limit: u32) -> Result<Vec<Recent>, Error> {
         let sql = format!(
             "SELECT log, idx, payload FROM reading WHERE {OF_DEVICE}
-             ORDER BY day DESC, log DESC, idx DESC LIMIT ?2"
+             ORDER BY log DESC, idx DESC LIMIT ?2"
         );
         let mut statement = self.db.prepare_cached(&sql)?;
         let rows = statement.query_map(params![device, limit], |row| {
@@ -61,5 +61,42 @@ impl Store {
             Ok((unsigned(row.get(0)?), unsigned(row.get(1)?)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        intake::Arrival,
+        testing::{Place, run},
+    };
+
+    #[test]
+    fn the_newest_leaf_is_the_newest_whatever_the_clock_said() {
+        let place = Place::new("[[device]]\nname = \"meter-1\"\n");
+        run(async {
+            let parts = place.open();
+            let mut indices = Vec::new();
+            for value in 0..3 {
+                let payload = format!(r#"[{{"n":"power","v":{value}}}]"#).into_bytes();
+                let device = "meter-1".to_owned();
+                let arrival = Arrival { device, seq: None, format: 110, payload };
+                indices.push(parts.intake.take(arrival, None).await.unwrap().index);
+            }
+            let first = signed(indices[0]);
+            let found = parts.keeper.call(move |desk, _| {
+                let store = desk.recorder.store();
+                // The clock was ahead when the first one came.
+                store
+                    .db
+                    .execute("UPDATE reading SET day = day + 9 WHERE idx = ?1", [first])
+                    .unwrap();
+                store.recent("meter-1", 2).unwrap()
+            });
+            let found: Vec<u64> = found.await.unwrap().iter().map(|row| row.index).collect();
+            assert_eq!(found, [indices[2], indices[1]]);
+            parts.close();
+        });
     }
 }

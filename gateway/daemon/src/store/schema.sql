@@ -24,6 +24,7 @@ CREATE TABLE reading (
 ) WITHOUT ROWID;
 CREATE INDEX reading_seq ON reading (device, seq) WHERE seq IS NOT NULL;
 CREATE INDEX reading_day ON reading (device, day);
+CREATE INDEX reading_recent ON reading (device, log, idx);
 
 -- Half of each key: the other half is derived from the credential.
 CREATE TABLE day_key (

@@ -17,6 +17,8 @@ mod embedded;
 mod fixture;
 mod ledger;
 mod notary;
+mod perun;
+mod payments;
 mod protocol;
 mod senml;
 
@@ -31,7 +33,9 @@ fn main() -> io::Result<()> {
         senml::seeds(),
         ledger::seeds(),
         embedded::seeds(),
+        payments::seeds(),
         notary::seeds(),
+        perun::seeds(),
         daemon::seeds(),
         device::seeds(),
         dtls::seeds(),

@@ -1,6 +1,9 @@
-//! Tests of channels: vectors and known answers, the rules, the records.
+//! Tests of channels: vectors and known answers, the rules, the records, the messages.
+
+#![allow(clippy::cast_possible_truncation, reason = "the numbers are small")]
 
 mod known;
+mod messages;
 mod record;
 mod rules;
 mod vectors;

@@ -18,7 +18,7 @@ fn written_params(params: &Params) -> Vec<u8> {
 }
 
 /// As long as a state can be.
-fn longest_state() -> State {
+pub(super) fn longest_state() -> State {
     let rows: Vec<_> = [0, 1, 2, 3]
         .into_iter()
         .map(|at| (Asset::other(u32::MAX - at, &[1; MAX_CC]).unwrap(), amounts([0, 0])))
@@ -180,7 +180,7 @@ fn a_record_that_is_cut_is_refused() {
     }
 }
 
-fn any_amount() -> impl Strategy<Value = Amount> {
+pub(super) fn any_amount() -> impl Strategy<Value = Amount> {
     // Ten of them stay below 2^256.
     let below = |bits: u32| any::<[u8; 32]>().prop_map(move |bytes| shifted(bytes, bits));
     prop_oneof![below(4), below(128), below(240), below(256)]
@@ -193,11 +193,11 @@ fn shifted(bytes: [u8; 32], bits: u32) -> Amount {
     Amount::from_be_bytes(bytes)
 }
 
-fn any_address() -> impl Strategy<Value = Address> {
+pub(super) fn any_address() -> impl Strategy<Value = Address> {
     any::<[u8; 20]>().prop_map(Address::new)
 }
 
-fn any_asset() -> impl Strategy<Value = Asset> {
+pub(super) fn any_asset() -> impl Strategy<Value = Asset> {
     prop_oneof![
         (any_amount(), any_address()).prop_map(|(chain, holder)| Asset::ethereum(chain, holder)),
         (2..=u32::MAX, vec(any::<u8>(), 1..=MAX_CC))
@@ -230,7 +230,7 @@ fn any_outcome() -> impl Strategy<Value = Allocation> {
     outcome.prop_filter("settled by a ledger", |outcome| outcome.check().is_ok())
 }
 
-fn any_state() -> impl Strategy<Value = State> {
+pub(super) fn any_state() -> impl Strategy<Value = State> {
     let data = vec(any::<u8>(), 0..=MAX_DATA);
     (any::<[u8; 32]>(), any::<u64>(), any_outcome(), data, any::<bool>()).prop_map(|it| State {
         channel: ChannelId::new(it.0),
@@ -249,7 +249,7 @@ fn any_participant() -> impl Strategy<Value = Participant> {
     })
 }
 
-fn any_params() -> impl Strategy<Value = Params> {
+pub(super) fn any_params() -> impl Strategy<Value = Params> {
     let kind =
         prop_oneof![Just(ChannelKind::Ledger), Just(ChannelKind::Sub), Just(ChannelKind::Virtual)];
     let app = prop_oneof![Just(Address::ZERO), any_address()];

@@ -113,6 +113,7 @@ impl<'a> Reader<'a> {
 
     fn update(&mut self) -> Result<ChannelUpdate, Stop> {
         let (app, state) = self.state()?;
+        self.notes.about(Subject::of(&state));
         Ok(ChannelUpdate { app, state, actor: self.u16()?, signature: self.signature()? })
     }
 
@@ -231,7 +232,6 @@ impl<'a> Reader<'a> {
 
     fn state(&mut self) -> Result<(Address, State), Stop> {
         let (channel, version) = (self.channel()?, self.u64()?);
-        self.notes.about(Subject::Update { channel, version });
         let (outcome, is_final) = (self.allocation()?, self.bool()?);
         let (app, data) = (self.app()?, self.data()?);
         Ok((app, State { channel, version, outcome, data, is_final }))

@@ -130,6 +130,7 @@ impl Reader {
     fn update(&mut self, fields: &mut Fields<'_>) -> Result<ChannelUpdate, Error> {
         let mut update = fields.message(1)?;
         let (app, state) = self.state(update.message(1)?)?;
+        self.notes.about(Subject::of(&state));
         let actor = small(update.number(2)?)?;
         update.end(2)?;
         Ok(ChannelUpdate { app, state, actor, signature: self.signature(fields.bytes(2)?)? })
@@ -257,7 +258,6 @@ impl Reader {
     fn state(&mut self, mut fields: Fields<'_>) -> Result<(Address, State), Error> {
         let channel = ChannelId::new(fields.array(1)?);
         let version = fields.number(2)?;
-        self.notes.about(Subject::Update { channel, version });
         let app = self.app(fields.bytes(3)?)?;
         let outcome = self.allocation(fields.message(4)?)?;
         let data = self.notes.data(fields.bytes(5)?);

@@ -12,10 +12,15 @@ type Delivery = (Order, oneshot::Sender<Answer>);
 async fn open(place: &Place) -> (Parts, Commands, mpsc::Receiver<Delivery>) {
     let parts = place.open();
     let commands = parts.commands().await;
+    let orders = start(&commands);
+    (parts, commands, orders)
+}
+
+fn start(commands: &Commands) -> mpsc::Receiver<Delivery> {
     let (coap, orders) = mpsc::channel(8);
     let deliverers = Deliverers { coap: Some(coap), mqtt: None };
     tokio::task::spawn_local(commands.clone().run(deliverers));
-    (parts, commands, orders)
+    orders
 }
 
 fn speak(parts: &Parts, device: &str) {
@@ -39,6 +44,24 @@ async fn logged(parts: &Parts) -> Vec<(&'static str, u64)> {
         _ => None,
     });
     ids.collect()
+}
+
+#[test]
+fn a_device_that_is_no_longer_enrolled_gets_nothing() {
+    let place = Place::new(DEVICES);
+    run(async {
+        let parts = place.open();
+        let commands = parts.commands().await;
+        let (id, outcome) = act(&commands, "open", 1_500).await;
+        place.configure("[[device]]\nname = \"valve-2\"\n");
+        parts.registry.reload(&place.config());
+        let mut orders = start(&commands);
+        speak(&parts, "valve-1");
+        let outcome = outcome.await.unwrap();
+        assert!(!outcome.ok && outcome.id == id, "{outcome:?}");
+        assert!(orders.try_recv().is_err(), "it was sent");
+        parts.close();
+    });
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! Old states on the ledger while the other side is away.
+
+use sluicegate_channels::Phase;
+
+use super::{OPEN, channel, go_on, phases, settle, world};
+
+const CHARGED: &str = "pay 0 100\n deliver 1\n deliver 0\n pay 0 100\n deliver 1\n deliver 0";
+
+#[test]
+fn a_gateway_that_comes_back_refutes_in_time() {
+    for minutes in [1, 30, 100] {
+        let mut world = world(OPEN);
+        go_on(&mut world, CHARGED);
+        // The station is down; the car registers version 0 and waits.
+        go_on(&mut world, "crash 1 0\n wait 1000\n close 1\n old 0 0");
+        assert!(world.gateways[1].node.is_none());
+        go_on(&mut world, &format!("blocks {minutes}"));
+        go_on(&mut world, "start 1\n events 1\n blocks 2\n events 1");
+        let newest = channel(&world, 1).view.registration().unwrap().version;
+        assert_eq!(newest, channel(&world, 1).state().unwrap().version, "after {minutes} blocks");
+        settle(&mut world);
+    }
+}
+
+#[test]
+fn every_state_that_was_ever_current_is_refuted() {
+    for number in 0..3 {
+        let mut world = world(OPEN);
+        go_on(&mut world, CHARGED);
+        go_on(&mut world, &format!("lose\n old 0 {number}\n blocks 2\n events 1\n blocks 3"));
+        settle(&mut world);
+    }
+}
+
+#[test]
+fn a_peer_that_is_gone_for_good_costs_nothing_but_time() {
+    let mut world = world(OPEN);
+    go_on(&mut world, CHARGED);
+    go_on(&mut world, "lose\n dispute 1\n blocks 3\n events 1");
+    assert_eq!(channel(&world, 1).phase, Phase::Disputed);
+    go_on(
+        &mut world,
+        "blocks 130\n events 1\n wait 1000\n blocks 4\n events 1\n blocks 4\n events 1",
+    );
+    assert_eq!(channel(&world, 1).phase, Phase::Withdrawn, "without the car");
+    settle(&mut world);
+}
+
+#[test]
+fn a_final_state_ends_a_dispute_with_an_older_one() {
+    let mut world = world(OPEN);
+    go_on(&mut world, CHARGED);
+    go_on(&mut world, "close 0\n deliver 1\n deliver 0\n old 0 1\n blocks 2\n events 1\n events 0");
+    settle(&mut world);
+    assert_eq!(phases(&world), (Phase::Withdrawn, Phase::Withdrawn));
+}

@@ -1,0 +1,64 @@
+//! A process that ends and starts at any moment goes on where its disk is.
+
+use super::{OPEN, balances, go_on, settle, world};
+
+/// Kills a side at each point of each batch of a payment, both ways, and starts it again.
+#[test]
+fn a_payment_survives_a_kill_at_every_point() {
+    for side in [0, 1] {
+        for payer in [0, 1] {
+            for point in 0..4 {
+                let mut world = world(OPEN);
+                let script = format!(
+                    "crash {side} {point}\n pay {payer} 10\n deliver 1\n deliver 0\n deliver 1\n deliver 0
+                     start {side}\n connect\n deliver 0\n deliver 1\n deliver 0\n deliver 1\n wait 3000
+                     deliver 0\n deliver 1\n deliver 0\n deliver 1\n deliver 0\n deliver 1"
+                );
+                go_on(&mut world, &script);
+                let (ours, theirs) = (balances(&world, 0), balances(&world, 1));
+                assert_eq!(ours, theirs, "side {side} payer {payer} point {point}");
+                settle(&mut world);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_opening_survives_a_kill_at_every_point() {
+    for side in [0, 1] {
+        for point in 0..5 {
+            for batch in 0..6 {
+                let mut lines: Vec<&str> = OPEN.lines().collect();
+                let crash = format!("crash {side} {point}");
+                lines.insert((2 + batch).min(lines.len()), &crash);
+                let mut world = world(&lines.join("\n"));
+                world.settle().unwrap_or_else(|error| panic!("{crash} at {batch}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_close_survives_a_kill_at_every_point() {
+    for side in [0, 1] {
+        for point in 0..4 {
+            let mut world = world(OPEN);
+            go_on(&mut world, "pay 0 10\n deliver 1\n deliver 0");
+            go_on(&mut world, &format!("crash {side} {point}\n close 0\n deliver 1\n deliver 0"));
+            settle(&mut world);
+        }
+    }
+}
+
+#[test]
+fn a_backup_that_is_declared_signs_nothing_and_loses_nothing() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10\n deliver 1\n deliver 0\n pay 0 10\n deliver 1\n deliver 0");
+    go_on(&mut world, "restore 1 1");
+    assert_eq!(balances(&world, 1).1, 500, "it has forgotten what it got");
+    go_on(&mut world, "connect\n deliver 0\n deliver 1");
+    assert_eq!(balances(&world, 1), (980, 520), "the car gave it back");
+    go_on(&mut world, "pay 1 5\n pay 0 5\n deliver 1\n deliver 0");
+    assert_eq!(balances(&world, 0), (980, 520), "nothing more is signed");
+    settle(&mut world);
+}
