@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use sluicegate_coap::Allowance;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
@@ -18,7 +19,6 @@ use tokio::{
 use tokio_rustls::TlsStream;
 
 use super::{auth, dialer, fault::Fault, hub::Hub, inbox::Inbox, link::Fresh};
-use crate::allowance::Allowance;
 
 /// Pause after the system could not accept, as when it is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -51,8 +51,8 @@ pub(super) async fn run(hub: Rc<Hub>, socket: TcpListener) {
             }
         };
         let place = Places::take(&places, from.ip(), &hub);
-        let Some(place) = place.filter(|_| handshakes.take(now_ms())) else {
-            if told.borrow_mut().take(now_ms()) {
+        let Some(place) = place.filter(|_| handshakes.take(now_ms()).is_ok()) else {
+            if told.borrow_mut().take(now_ms()).is_ok() {
                 tracing::warn!(%from, "too many handshakes at once: a connection was closed unread");
             }
             continue;
@@ -63,7 +63,7 @@ pub(super) async fn run(hub: Rc<Hub>, socket: TcpListener) {
             drop(place);
             match welcomed {
                 Ok(fresh) => hub.take(fresh),
-                Err(fault) if told.borrow_mut().take(now_ms()) => refused(from, &fault),
+                Err(fault) if told.borrow_mut().take(now_ms()).is_ok() => refused(from, &fault),
                 Err(_) => {}
             }
         });
