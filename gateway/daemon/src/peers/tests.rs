@@ -413,7 +413,7 @@ fn a_flood_of_connections_is_bounded() {
         let limits = Limits {
             half_open: 3,
             half_open_each: 3,
-            handshake: Duration::from_millis(500),
+            handshake: Duration::from_secs(2),
             ..limits()
         };
         let known = [entry(&a, None, PeerCodec::Perunio)];
@@ -429,7 +429,7 @@ fn a_flood_of_connections_is_bounded() {
             let read = timeout(PATIENCE, stream.read(&mut [0; 64])).await.expect("an end");
             assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
         }
-        assert!(begun.elapsed() < Duration::from_millis(500));
+        assert!(begun.elapsed() < Duration::from_secs(2));
         for stream in &mut flood[..3] {
             let _ = timeout(PATIENCE, stream.read(&mut [0; 64])).await.expect("an end");
         }
