@@ -17,8 +17,8 @@ mod embedded;
 mod fixture;
 mod ledger;
 mod notary;
-mod payments;
 mod perun;
+mod payments;
 mod protocol;
 mod senml;
 
