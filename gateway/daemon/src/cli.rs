@@ -3,6 +3,7 @@
 //! Guarantees: usage errors end with 64, and nothing is touched before the arguments are right.
 
 mod device;
+mod peer;
 
 use std::{
     fs,
@@ -74,6 +75,9 @@ enum Command {
     Ledger(Configured),
     /// Write a note into a device's part of the log, as after maintenance
     Note(device::NoteArguments),
+    /// Other gateways: show what their administrators need of this one
+    #[command(subcommand)]
+    Peer(peer::PeerCommand),
     /// Print the policy that verifiers of this gateway's bundles need
     Policy {
         #[command(flatten)]
@@ -209,6 +213,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Feed(arguments) => return feed_file(&arguments),
         Command::Ledger(configured) => gateway::run_ledger(&configured.config)?,
         Command::Note(arguments) => device::note(arguments)?,
+        Command::Peer(command) => peer::run(command)?,
         Command::Policy { configured, out } => {
             let policy = setup::policy(&usable(&configured.config)?)?;
             write_out(out.as_deref(), policy.as_bytes())?;

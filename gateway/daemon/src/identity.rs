@@ -71,6 +71,11 @@ impl Identity {
         Psk::new(*psk)
     }
 
+    /// Seals the key that peers know this gateway by.
+    pub fn peer_key(&self) -> [u8; 32] {
+        *derive(&self.secret, &[b"sluicegate/peers/key/v1"])
+    }
+
     /// The key of a device's day in the log of this origin, from its stored half.
     pub fn day_key(&self, origin: &str, stored: &[u8; 32]) -> [u8; 32] {
         day_key(&self.salts, origin, stored)

@@ -8,6 +8,7 @@
 //!   [`socket`] (local programs), [`gateway`] (wiring)
 //! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`coap`], [`mqtt`],
 //!   [`net`] (datagrams, DTLS sessions)
+//! - other gateways: [`peers`] (connections over TLS)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
@@ -30,6 +31,7 @@ pub mod intake;
 pub mod keeper;
 pub mod mqtt;
 pub mod net;
+pub mod peers;
 pub mod prove;
 pub mod recorder;
 pub mod report;

@@ -169,7 +169,7 @@ pub fn policy(config: &Config) -> Result<String, Error> {
 }
 
 /// Creates a folder for this user alone; everything that the process creates from here on is for this user alone (I8).
-fn private_folder(folder: &Path) -> Result<(), Error> {
+pub(crate) fn private_folder(folder: &Path) -> Result<(), Error> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(Error::storage(format!("creating the folder {}", folder.display())))

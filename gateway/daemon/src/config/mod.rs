@@ -5,6 +5,7 @@
 //! or the state. Relative paths count from the folder of the file; systemd's directories win where they are given.
 
 mod field;
+mod peers;
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::field::{Coap, Device, MAX_NAME, Mqtt, Security};
+pub use self::{
+    field::{Coap, Device, MAX_NAME, Mqtt, Security},
+    peers::{Channels, Peer, PeerCodec},
+};
 use serde::Deserialize;
 use sluicegate_protocol::note::VerifierKey;
 
@@ -48,6 +52,11 @@ pub struct Config {
     pub coap: Coap,
     /// MQTT through a broker; without it there is none.
     pub mqtt: Option<Mqtt>,
+    /// Channels with other gateways; without it there are none.
+    pub channels: Option<Channels>,
+    /// The gateways and go-perun nodes that channels are kept with.
+    #[serde(default, rename = "peer")]
+    pub peers: Vec<Peer>,
     /// The devices that are enrolled here; others are enrolled with `sluicegate device add`.
     #[serde(default, rename = "device")]
     pub devices: Vec<Device>,
@@ -272,6 +281,7 @@ impl Config {
                 .to_owned());
         }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
+        peers::check(self.channels.as_ref(), &self.peers)?;
         self.check_devices()
     }
 
