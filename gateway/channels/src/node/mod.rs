@@ -10,7 +10,7 @@
 
 mod here;
 mod ledger;
-mod opening;
+pub mod opening;
 mod peer;
 
 use std::collections::{BTreeMap, VecDeque};
