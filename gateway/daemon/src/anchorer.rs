@@ -182,26 +182,30 @@ impl Anchorer {
     /// Sets fees aside for channels that began, and gives back those of channels that are over. A crash in between
     /// leaves too much aside, never too little.
     async fn set_aside(&mut self) -> Result<(), Error> {
-        let due = self.keeper.insist(|desk, _| desk.recorder.store().reserves_due()).await?;
-        let [begun, over] = due;
+        let due = self.keeper.insist(|desk, _| {
+            let store = desk.recorder.store();
+            Ok((store.reserves_due()?, store.open_channels()?))
+        });
+        let ([begun, over], open) = due.await?;
         let now = self.clock.now().monotonic_ms;
-        let sum = |channels: &[[u8; 32]]| self.reserve.saturating_mul(channels.len() as u128);
-        let (more, less) = (sum(&begun), sum(&over));
         if !begun.is_empty() {
+            let more = self.reserve.saturating_mul(begun.len() as u128);
             self.outbox.handle(now, Input::SetAside(more));
             self.drain().await?;
             self.note_reserves(begun, Reserve::SetAside).await?;
         }
         if !over.is_empty() {
             self.note_reserves(over, Reserve::GivenBack).await?;
+            // What the channels that are over have spent is not taken from the others.
+            let kept = self.reserve.saturating_mul(u128::from(open));
+            let less = self.outbox.budgets().reserve().saturating_sub(kept);
             self.outbox.handle(now, Input::GiveBack(less));
         }
         Ok(())
     }
 
     async fn note_reserves(&self, ids: Vec<[u8; 32]>, reserve: Reserve) -> Result<(), Error> {
-        let note =
-            move |desk: &mut Desk, _| desk.recorder.store_mut().note_reserves(&ids, reserve);
+        let note = move |desk: &mut Desk, _| desk.recorder.store_mut().note_reserves(&ids, reserve);
         self.keeper.insist(note).await
     }
 

@@ -12,9 +12,8 @@ use sluicegate_channels::{
     node::{About, Output, opening::Proposal},
 };
 use sluicegate_protocol::channel::{Allocation, Amount, ChannelId};
-use tokio::sync::oneshot;
 
-use super::{Channels, turn::Turn};
+use super::{Channels, Reply, turn::Turn};
 use crate::credentials;
 
 /// What the owner asks.
@@ -99,8 +98,6 @@ impl Summary {
         }
     }
 }
-
-type Reply = oneshot::Sender<Result<Answer, String>>;
 
 /// Who waits for what.
 #[derive(Default)]

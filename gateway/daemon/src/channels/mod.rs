@@ -11,6 +11,8 @@
 
 mod command;
 mod ledger;
+mod serve;
+mod setup;
 mod signatures;
 mod start;
 #[cfg(test)]
@@ -21,7 +23,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sluicegate_channels::{
     effect::Notice,
-    key::Limit,
     node::{About, DeviceKey, Node, Now, Output, Settings},
     record::Record,
     wire::{AddressMap, Envelope, Message},
@@ -40,7 +41,13 @@ use self::{
     turn::{Deed, Turn},
 };
 use crate::{
-    Error, clock::Clock, credentials, desk::Desk, keeper::Keeper, recorder::Alarm, store::channels::{Batch, Committed},
+    Error,
+    clock::Clock,
+    credentials,
+    desk::Desk,
+    keeper::Keeper,
+    recorder::Alarm,
+    store::channels::{Batch, Committed},
 };
 
 /// Most inputs of one turn.
@@ -83,6 +90,15 @@ pub enum PeerEvent {
     },
 }
 
+/// Nobody is connected: for a gateway without peers, whose channels are only watched and settled.
+pub struct Unconnected;
+
+impl Links for Unconnected {
+    fn send(&self, _: &str, _: Message) {}
+
+    fn disconnect(&self, _: &str, _: &str) {}
+}
+
 /// Which offers are accepted without asking: those of this peer, for this device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -110,8 +126,11 @@ pub struct Plan {
     pub warn_s: u64,
 }
 
+/// Where an answer goes.
+type Reply = oneshot::Sender<Result<Answer, String>>;
+
 enum Input {
-    Command(Command, oneshot::Sender<Result<Answer, String>>),
+    Command(Command, Reply),
     Ledger(Page, oneshot::Sender<()>),
     Peer(PeerEvent),
 }
@@ -147,7 +166,7 @@ pub struct Channels {
     cursor: Cursor,
     waiting: Waiting,
     /// Answers of this turn, given when it is durable.
-    answers: Vec<(oneshot::Sender<Result<Answer, String>>, Result<Answer, String>)>,
+    answers: Vec<(Reply, Result<Answer, String>)>,
     pages: Vec<oneshot::Sender<()>>,
     inputs: mpsc::Receiver<Input>,
     /// Dropped when the reader of the ledger has its copy.
@@ -197,9 +216,7 @@ impl Channels {
         let Some(inputs) = self.own_inputs.take() else { return };
         let pause = self.plan.ledger_pause;
         let reader = ledger::follow(Arc::clone(&self.ledger), self.cursor.clone(), pause, inputs);
-        let work = async {
-            while self.turn().await.is_ok() {}
-        };
+        let work = async { while self.turn().await.is_ok() {} };
         tokio::select! {
             () = reader => {}
             () = work => {}
@@ -326,9 +343,8 @@ impl Channels {
             Committed::Stored { unknown: Vec::new() }
         } else {
             let batch = Arc::new(batch);
-            let commit = move |desk: &mut Desk, _| {
-                desk.recorder.store_mut().commit_channels(&batch)
-            };
+            let commit =
+                move |desk: &mut Desk, _| desk.recorder.store_mut().commit_channels(&batch);
             self.keeper.insist(commit).await?
         };
         match committed {
@@ -336,7 +352,9 @@ impl Channels {
                 if wants {
                     self.keeper.nudge();
                 }
-                self.pages.drain(..).for_each(|done| drop(done.send(())));
+                for done in self.pages.drain(..) {
+                    let _ = done.send(());
+                }
                 self.carry_out(deeds, &unknown).await;
                 self.waiting.settle();
                 self.answers.drain(..).for_each(|(reply, answer)| drop(reply.send(answer)));

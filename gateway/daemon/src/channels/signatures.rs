@@ -47,7 +47,12 @@ pub(super) fn shown(
         Message::VirtualChannelSettlementProposal(proposal) => Some(of_update(&proposal.update)),
         Message::ChannelUpdateAcc { channel, version, signature } => {
             let signature = Some(signature.as_bytes().to_vec());
-            Some(Signature { channel: *channel.as_bytes(), version: *version, hash: None, signature })
+            Some(Signature {
+                channel: *channel.as_bytes(),
+                version: *version,
+                hash: None,
+                signature,
+            })
         }
         Message::ChannelSync(sync) => of_sync(sync, own),
         Message::Ping { .. }

@@ -78,11 +78,15 @@ impl Channels {
         let (channels, spent, cursor) = kept.await?;
         self.cursor = Cursor(cursor);
         self.node = Node::new(self.plan.settings.clone());
-        self.plan.peers.iter().for_each(|(name, address)| self.node.add_peer(name, address.clone()));
+        self.plan
+            .peers
+            .iter()
+            .for_each(|(name, address)| self.node.add_peer(name, address.clone()));
         for (name, key) in &self.plan.devices {
             self.node.add_device(name, key.clone());
         }
-        let spent = spent.iter().map(|bytes| bytes.as_deref().and_then(|b| Spent::from_bytes(b).ok()));
+        let spent =
+            spent.iter().map(|bytes| bytes.as_deref().and_then(|b| Spent::from_bytes(b).ok()));
         self.node.load_spent(spent.collect());
         let now = self.now();
         for channel in channels {

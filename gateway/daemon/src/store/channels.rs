@@ -241,8 +241,7 @@ fn keep_signature(db: &Connection, new: &Signature) -> Result<bool, Error> {
     let Signature { channel, version, hash, signature } = new;
     let version = version.to_be_bytes();
     let sql = "SELECT max(version) FROM signature WHERE channel = ?1";
-    let newest: Option<Vec<u8>> =
-        db.prepare_cached(sql)?.query_row([channel], |row| row.get(0))?;
+    let newest: Option<Vec<u8>> = db.prepare_cached(sql)?.query_row([channel], |row| row.get(0))?;
     if newest.is_none_or(|newest| newest.as_slice() < version.as_slice()) {
         let sql = "INSERT INTO signature (channel, version, hash, signature)
                    VALUES (?1, ?2, ?3, ?4)";
