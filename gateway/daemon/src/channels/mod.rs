@@ -148,9 +148,11 @@ impl Handle {
     /// Carries out a command of the owner. In words why not, if not.
     pub async fn command(&self, command: Command) -> Result<Answer, String> {
         let (reply, answer) = oneshot::channel();
-        let stopped = || "the channels are not running".to_owned();
-        self.0.send(Input::Command(command, reply)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        let sent = self.0.send(Input::Command(command, reply)).await;
+        sent.map_err(|_| "the channels are not running".to_owned())?;
+        let unknown = "it is not known whether it was done: `sluicegate channel list` shows how \
+                       the channel stands, `sluicegate status` what went wrong";
+        answer.await.map_err(|_| unknown.to_owned())?
     }
 }
 
@@ -338,20 +340,8 @@ impl Channels {
     /// Makes a turn durable, then carries it out.
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
         let Turn { batch, deeds } = turn;
-        let (is_empty, wants) = (batch == Batch::default(), !batch.wanted.is_empty());
-        let committed = if is_empty {
-            Committed::Stored { unknown: Vec::new() }
-        } else {
-            let batch = Arc::new(batch);
-            let commit =
-                move |desk: &mut Desk, _| desk.recorder.store_mut().commit_channels(&batch);
-            self.keeper.insist(commit).await?
-        };
-        match committed {
+        match self.commit(batch).await? {
             Committed::Stored { unknown } => {
-                if wants {
-                    self.keeper.nudge();
-                }
                 for done in self.pages.drain(..) {
                     let _ = done.send(());
                 }
@@ -362,6 +352,21 @@ impl Channels {
             }
             Committed::Refused { channel, version } => self.begin_again(channel, version).await,
         }
+    }
+
+    /// Makes a batch durable, unless it signs what must not be signed.
+    async fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        if batch == Batch::default() {
+            return Ok(Committed::Stored { unknown: Vec::new() });
+        }
+        let is_wanted = !batch.wanted.is_empty();
+        let batch = Arc::new(batch);
+        let commit = move |desk: &mut Desk, _| desk.recorder.store_mut().commit_channels(&batch);
+        let committed = self.keeper.insist(commit).await?;
+        if is_wanted {
+            self.keeper.nudge();
+        }
+        Ok(committed)
     }
 
     async fn carry_out(&mut self, deeds: Vec<Deed>, unknown: &[usize]) {

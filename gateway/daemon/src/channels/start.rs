@@ -4,6 +4,8 @@
 //! sent to a peer before the ledger's events were read to their end: what happened while we were away is known first.
 //! A record that can't be read costs its channel and an alarm, not the others.
 
+use std::time::Duration;
+
 use sluicegate_channels::{
     Record,
     key::{LastSigned, Spent},
@@ -14,13 +16,19 @@ use sluicegate_ledger::Cursor;
 use sluicegate_protocol::channel::ChannelId;
 
 use super::{Channels, NAP, ledger, turn::Turn};
-use crate::{Error, store::channels::StoredChannel};
+use crate::{
+    Error,
+    store::channels::{Committed, StoredChannel},
+};
+
+/// Pause between two looks at whether the store may be trusted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Channels {
     /// Begins when the store may be trusted, and catches up with the ledger.
     pub(super) async fn start(&mut self) -> Result<(), Error> {
         while !self.keeper.insist(|desk, _| Ok(desk.is_compared())).await? {
-            tokio::time::sleep(NAP).await;
+            tokio::time::sleep(PAUSE).await;
         }
         self.load().await?;
         let mut turn = Turn::default();
@@ -126,6 +134,16 @@ impl Channels {
         let mut turn = Turn::default();
         let outputs = self.node.restored(id, now);
         self.add(outputs, &mut turn);
+        let Turn { batch, deeds } = turn;
+        match self.commit(batch).await? {
+            Committed::Stored { unknown } => self.carry_out(deeds, &unknown).await,
+            // It signs nothing in memory either, and the next start tries again.
+            Committed::Refused { .. } => {
+                let text = "its record and its signatures in the store contradict each other";
+                self.alarm(format!("channel {id}: {text}")).await;
+            }
+        }
+        let mut turn = Turn::default();
         let peers: Vec<_> = self.connected.iter().cloned().collect();
         for peer in peers {
             let outputs = self.node.connected(&peer, now);

@@ -275,7 +275,7 @@ impl Side {
             policy,
             limits: self.limit.map(limit).into_iter().collect(),
             receiver: terms.payout.receiver,
-            answer_ms: 200,
+            answer_ms: 1_000,
             patience_ms: 60_000,
             max_openings: 4,
             max_channels: 4,
