@@ -4,7 +4,9 @@
 //! submitted (I1), and it counts only when it is final and its evidence is kept; until then it is asked for again, also
 //! after a restart and when its log is closed. Before the first anchor after a start the newest own anchor on the ledger is
 //! compared with the store: one that the store does not know means that this is an old copy, and a log with a new origin
-//! begins (design §5). Does not: hold up readings; a ledger that is away for weeks costs only freshness, and the status
+//! begins (design §5). What the channels want of the ledger goes through the same outbox, because an account has one:
+//! it waits in the store, in the transaction of the record that wants it, and an anchor that fails does not hold it up.
+//! Does not: hold up readings; a ledger that is away for weeks costs only freshness, and the status
 //! says how much.
 //!
 //! Specification: `specs/notary.md` §2, design §4.
@@ -27,6 +29,7 @@ use crate::{
     effects::Effects,
     keeper::Keeper,
     recorder::{Alarm, checkpoint_of},
+    store::channels::Reserve,
 };
 
 /// `meta` name of the cursor in the ledger's events.
@@ -40,6 +43,9 @@ pub(crate) const EXPECTED: &[u8] = b"expected";
 
 /// Most anchors that the outbox is handed at a time; it holds more.
 const MAX_UNDER_WAY: usize = 100;
+
+/// Most requests of channels that are handed over at a time.
+const MAX_WANTED: u32 = 100;
 
 /// Longest sleep, so that finality and a returned ledger are noticed.
 const NAP: Duration = Duration::from_secs(1);
@@ -68,6 +74,8 @@ pub struct Anchorer {
     cursor: Cursor,
     /// Anchors that are final and lack their evidence, with their blocks.
     unproven: BTreeMap<Digest, u64>,
+    /// What is set aside for the disputes of one channel, in base units.
+    reserve: u128,
 }
 
 impl Anchorer {
@@ -100,8 +108,16 @@ impl Anchorer {
             compared: false,
             cursor: Cursor(cursor.unwrap_or_default()),
             unproven: BTreeMap::new(),
+            reserve: 0,
         };
         Ok((anchorer, watched))
+    }
+
+    /// Sets so much aside for the disputes of each channel, in base units.
+    #[must_use]
+    pub const fn reserving(mut self, reserve: u128) -> Self {
+        self.reserve = reserve;
+        self
     }
 
     /// Works until the keeper stops.
@@ -132,16 +148,89 @@ impl Anchorer {
             self.keeper.insist(compared).await?;
             self.compared = true;
         }
+        // A ledger that gives no evidence, say, must not hold up what defends money.
+        let anchored = self.anchor().await;
+        self.serve_channels().await?;
+        anchored?;
+        self.prove().await
+    }
+
+    async fn anchor(&mut self) -> Result<(), Error> {
         self.resume().await?;
         let due = self.keeper.insist(|desk, now| Ok(desk.anchoring.due(now.monotonic_ms))).await?;
         if due {
             self.begin().await?;
         }
-        self.follow().await?;
+        Ok(())
+    }
+
+    /// Drives the outbox, with what the channels want of the ledger: disputes go first there.
+    async fn serve_channels(&mut self) -> Result<(), Error> {
+        self.set_aside().await?;
+        let taken = self.take_wanted().await?;
+        let followed = self.follow().await;
         let now = self.clock.now().monotonic_ms;
         self.outbox.handle(now, Input::Tick);
         self.drain().await?;
-        self.prove().await
+        if !taken.is_empty() {
+            let forget = move |desk: &mut Desk, _| desk.recorder.store_mut().forget_wanted(&taken);
+            self.keeper.insist(forget).await?;
+        }
+        followed
+    }
+
+    /// Sets fees aside for channels that began, and gives back those of channels that are over. A crash in between
+    /// leaves too much aside, never too little.
+    async fn set_aside(&mut self) -> Result<(), Error> {
+        let due = self.keeper.insist(|desk, _| {
+            let store = desk.recorder.store();
+            Ok((store.reserves_due()?, store.open_channels()?))
+        });
+        let ([begun, over], open) = due.await?;
+        let now = self.clock.now().monotonic_ms;
+        if !begun.is_empty() {
+            let more = self.reserve.saturating_mul(begun.len() as u128);
+            self.outbox.handle(now, Input::SetAside(more));
+            self.drain().await?;
+            self.note_reserves(begun, Reserve::SetAside).await?;
+        }
+        if !over.is_empty() {
+            self.note_reserves(over, Reserve::GivenBack).await?;
+            // What the channels that are over have spent is not taken from the others.
+            let kept = self.reserve.saturating_mul(u128::from(open));
+            let less = self.outbox.budgets().reserve().saturating_sub(kept);
+            self.outbox.handle(now, Input::GiveBack(less));
+        }
+        Ok(())
+    }
+
+    async fn note_reserves(&self, ids: Vec<[u8; 32]>, reserve: Reserve) -> Result<(), Error> {
+        let note = move |desk: &mut Desk, _| desk.recorder.store_mut().note_reserves(&ids, reserve);
+        self.keeper.insist(note).await
+    }
+
+    /// Hands the requests of the channels to the outbox, oldest first, while it has room. Gives their places: they are
+    /// forgotten when the outbox's records are durable, and one that comes twice is done once.
+    async fn take_wanted(&mut self) -> Result<Vec<i64>, Error> {
+        let wanted = self.keeper.insist(|desk, _| desk.recorder.store().wanted(MAX_WANTED)).await?;
+        let mut taken = Vec::new();
+        for (place, bytes, stake) in wanted {
+            let now = self.clock.now().monotonic_ms;
+            let enqueued = Request::decode(&bytes).and_then(|request| {
+                let class = request.class(stake);
+                self.outbox.enqueue(now, request, class)
+            });
+            match enqueued {
+                Ok(_) => {}
+                Err(LedgerError::OutboxFull(_)) => break,
+                Err(error) => {
+                    let text = format!("a request of a channel can't be made: {error}");
+                    self.keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
+                }
+            }
+            taken.push(place);
+        }
+        Ok(taken)
     }
 
     /// Is the ledger ahead of the store?
@@ -190,11 +279,12 @@ impl Anchorer {
                 return Ok(());
             }
             for Event { kind, block, finality, .. } in &page.events {
-                let EventKind::Anchored { digest, account } = kind else { continue };
-                if *account != own {
-                    continue;
+                if let EventKind::Anchored { digest, account } = kind {
+                    if *account != own {
+                        continue;
+                    }
+                    tracing::debug!(%digest, block = block.number, ?finality, "event");
                 }
-                tracing::debug!(%digest, block = block.number, ?finality, "event");
                 self.outbox.handle(self.clock.now().monotonic_ms, Input::Moved);
             }
             let cursor = page.next.0.clone();
@@ -296,7 +386,10 @@ impl Anchorer {
     }
 
     async fn notice(&mut self, Notice { request, news, .. }: Notice) -> Result<(), Error> {
-        let Request::Anchor(digest) = request else { return Ok(()) };
+        let Request::Anchor(digest) = request else {
+            self.channel_notice(&request, &news).await;
+            return Ok(());
+        };
         match news {
             News::Final { block, .. } => {
                 self.unproven.insert(digest, block.number);
@@ -323,6 +416,26 @@ impl Anchorer {
             }
         }
         Ok(())
+    }
+
+    /// What the channels need to know of it comes as an event of the ledger.
+    async fn channel_notice(&self, request: &Request, news: &News) {
+        let what = described(request);
+        let text = match news {
+            News::Failed(error) => format!(
+                "{what} failed: {error}. `sluicegate channel list` shows how the channel stands, \
+                 `sluicegate channel dispute` tries again"
+            ),
+            News::Blocked(error) => format!("{what} waits: {error}"),
+            News::Final { block, .. } => {
+                return tracing::info!(what, block = block.number, "done on the ledger");
+            }
+            News::Seen { block, .. } => {
+                return tracing::info!(what, block = block.number, "seen on the ledger");
+            }
+            News::Retracted => return tracing::warn!(what, "a reorg took it back; it comes again"),
+        };
+        self.keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
     }
 
     /// Fetches evidence of final anchors and of beacons, and keeps it.
@@ -377,6 +490,20 @@ impl Anchorer {
             changed
         });
     }
+}
+
+/// A request of a channel, as people call it.
+fn described(request: &Request) -> String {
+    let (what, channel) = match request {
+        Request::Anchor(digest) => return format!("the anchor {digest}"),
+        Request::Conclude(c) => ("the conclusion", c.state.channel),
+        Request::ConcludeFinal(claim) => ("the conclusion", claim.signed.state.channel),
+        Request::Deposit(deposit) => ("the deposit", deposit.channel),
+        Request::Progress(step) => ("the step", step.new.channel),
+        Request::Register(r) => ("the registration", r.root.signed.state.channel),
+        Request::Withdraw(withdrawal) => ("the withdrawal", withdrawal.authorisation.channel),
+    };
+    format!("{what} of channel {channel}")
 }
 
 /// The signed transactions in records of the outbox.

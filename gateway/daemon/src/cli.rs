@@ -2,6 +2,7 @@
 //!
 //! Guarantees: usage errors end with 64, and nothing is touched before the arguments are right.
 
+mod channel;
 mod device;
 mod peer;
 
@@ -60,6 +61,9 @@ struct Arguments {
 enum Command {
     /// Tell a device to do something, and wait for its answer
     Act(device::ActArguments),
+    /// Payment channels
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Create secrets: 32 random bytes each, in files that only their owner can read
     Credential {
         /// Files to create; none may exist
@@ -206,6 +210,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
             let done = device::act(arguments)?;
             return Ok(ExitCode::from(done.map_or(2, |done| u8::from(!done))));
         }
+        Command::Channel(command) => channel::run(command)?,
         Command::Credential { files } => {
             files.iter().try_for_each(|file| credentials::create(file))?
         }
@@ -310,7 +315,7 @@ fn restore(config: &Config) -> Result<(), Error> {
     desk.declare_restored()?;
     say!(
         "The log {} is closed. The next start begins a log with a new origin; give verifiers the \
-         new policy then (sluicegate policy).",
+         new policy then (sluicegate policy). Payment channels sign nothing more: they are settled.",
         desk.recorder.open_log().origin
     );
     Ok(())

@@ -20,7 +20,7 @@ use crate::{
     effects::Effects,
     keeper::{CheckpointReply, Refusal, Reply},
     recorder::{Alarm, Event, Plan, RESTORED, Recorder},
-    store::AnchorState,
+    store::{AnchorState, channels::CHANNELS_RESTORED},
 };
 
 /// What the desk is made for.
@@ -163,6 +163,11 @@ impl Desk {
         self.compared = true;
     }
 
+    /// Whether that is known.
+    pub const fn is_compared(&self) -> bool {
+        self.compared
+    }
+
     /// A checkpoint over all that is logged or waits, durable and free to be shown; `None` before the comparison with the
     /// ledger, because an old copy could contradict what the real log has signed since.
     pub fn fresh_checkpoint(&mut self) -> Result<Option<(u64, String)>, Error> {
@@ -263,7 +268,9 @@ impl Desk {
         let what = Error::storage("random bytes from the operating system");
         let random = credentials::random()
             .map_err(|error| what(std::io::Error::other(error.to_string())))?;
-        self.recorder.store().set_meta(RESTORED, &random)
+        let store = self.recorder.store();
+        store.set_meta(CHANNELS_RESTORED, &[])?;
+        store.set_meta(RESTORED, &random)
     }
 
     /// Commits, publishes and closes.

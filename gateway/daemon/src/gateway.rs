@@ -6,6 +6,7 @@
 
 use std::{future::Future, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
+use sluicegate_channels::wire::{AddressMap, WireAddress};
 use sluicegate_embedded::{owner::drive, server};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -17,6 +18,7 @@ use tokio::{
 use crate::{
     Error,
     anchorer::{Anchorer, Reach},
+    channels::{self, Channels},
     clock::Clock,
     coap,
     config::Config,
@@ -51,17 +53,20 @@ pub fn run(file: &Path) -> Result<(), Error> {
             keeper.call(move |desk, _| desk.alarm(alarm)).await;
         }
         let field = Field::open(&config, &keeper, clock).await?;
-        let (reach, anchoring) = anchoring(&config, &keeper, clock, effects).await?;
+        let Anchoring { reach, ledger, task: anchoring } =
+            anchoring(&config, &keeper, clock, effects).await?;
+        let (payments, paying) = payments(&config, &field, ledger, clock).await;
         let (stop, stopping) = watch::channel(false);
         let mut serving = std::pin::pin!(serve_field(&config, &field, stopping).await?);
         // Whoever finds the socket finds a gateway that answers.
         let listener = socket::bind(&config.socket)?;
-        let counter = socket::Counter::new(keeper.clone(), &field, reach);
+        let counter = socket::Counter::new(keeper.clone(), &field, reach).with_channels(payments);
         tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
         notify("READY=1\nSTATUS=Logging readings");
         tokio::select! {
             () = counter.serve(listener) => {}
             () = anchoring => {}
+            () = paying => {}
             () = &mut serving => {}
             () = reload_on_signal(file, &field) => {}
             () = keeper.ended() => {
@@ -209,13 +214,66 @@ fn keep_good(file: &Path) {
     }
 }
 
+/// The anchoring task and what goes with it.
+struct Anchoring<T> {
+    reach: watch::Receiver<Reach>,
+    /// The account's channels, where there is a ledger.
+    ledger: Option<Arc<dyn sluicegate_ledger::Channels>>,
+    task: T,
+}
+
+/// The channels' task, where they are configured, and the way to it. A credential that can't be read costs payments.
+async fn payments(
+    config: &Config,
+    field: &Field,
+    ledger: Option<Arc<dyn sluicegate_ledger::Channels>>,
+    clock: Clock,
+) -> (Option<channels::Handle>, impl Future<Output = ()> + use<>) {
+    let keeper = field.keeper.clone();
+    let begun = match (&config.payments, ledger) {
+        (Some(settings), Some(ledger)) => {
+            let devices = field.registry.names();
+            let planned = wire_address(config).and_then(|address| {
+                channels::Plan::of(config, settings, ledger.terms(), address, &devices)
+            });
+            match planned {
+                Ok(plan) => {
+                    let links = Box::new(channels::Unconnected);
+                    Some(Channels::new(keeper, ledger, links, clock, plan))
+                }
+                Err(error) => {
+                    let text = format!("payments are off until a restart: {error}");
+                    keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
+                    None
+                }
+            }
+        }
+        _ => None,
+    };
+    let (task, handle) = begun.unzip();
+    let run = async move {
+        if let Some(task) = task {
+            task.run().await;
+        }
+        std::future::pending().await
+    };
+    (handle, run)
+}
+
+/// Our address on the wire until connections with peers bring their own.
+fn wire_address(config: &Config) -> Result<AddressMap, Error> {
+    let address = WireAddress::new(&config.log.origin, None);
+    let map = address.and_then(|address| AddressMap::single(1, address));
+    map.map_err(|error| Error::Usage(format!("log.origin as a wire address: {error}")))
+}
+
 /// The anchoring task, and where it says whether the ledger answers. Without a usable ledger it only waits.
 async fn anchoring(
     config: &Config,
     keeper: &Keeper,
     clock: Clock,
     effects: crate::effects::Effects,
-) -> Result<(watch::Receiver<Reach>, impl Future<Output = ()>), Error> {
+) -> Result<Anchoring<impl Future<Output = ()>>, Error> {
     let (connected, reach) = match setup::connect(config) {
         Ok(connected) => (Some(connected), None),
         Err(error) => {
@@ -225,13 +283,15 @@ async fn anchoring(
             (None, Some(watch::channel(Reach::Unreachable(text)).1))
         }
     };
+    let ledger = connected.as_ref().map(|connected| Arc::clone(&connected.channels));
     let (anchorer, owner, reach) = match (connected, reach) {
         (Some(connected), _) => {
             let settings = setup::outbox_settings(config);
             let ledger = Arc::clone(&connected.ledger);
             let anchorer = Anchorer::new(keeper.clone(), ledger, settings, clock, effects);
             let (anchorer, reach) = anchorer.await?;
-            (Some(anchorer), connected.owner, reach)
+            let reserve = config.payments.as_ref().map_or(0, |p| u128::from(p.fee_reserve));
+            (Some(anchorer.reserving(reserve)), connected.owner, reach)
         }
         (None, reach) => (None, None, reach.unwrap_or(watch::channel(Reach::Unknown).1)),
     };
@@ -257,7 +317,7 @@ async fn anchoring(
             () = anchor => {}
         }
     };
-    Ok((reach, task))
+    Ok(Anchoring { reach, ledger, task })
 }
 
 /// Runs a future on an executor of its own.

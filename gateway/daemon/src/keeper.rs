@@ -199,7 +199,12 @@ impl Keeper {
         self.ended.told.notified().await;
     }
 
-    /// Resolves when the log grew since the last call.
+    /// Wakes who waits for [`Keeper::grown`]: there is something for the ledger.
+    pub fn nudge(&self) {
+        self.grown.notify_one();
+    }
+
+    /// Resolves when the log grew since the last call, or somebody nudged.
     pub async fn grown(&self) {
         self.grown.notified().await;
     }

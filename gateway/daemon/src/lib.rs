@@ -5,13 +5,14 @@
 //!
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
-//!   [`socket`] (local programs), [`gateway`] (wiring)
+//!   [`channels`] (payments), [`socket`] (local programs), [`gateway`] (wiring)
 //! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`coap`], [`mqtt`],
 //!   [`net`] (datagrams, DTLS sessions)
 //! - other gateways: [`peers`] (connections over TLS)
 //! - the command: [`cli`], [`feed`], [`prove`], [`verify`], [`report`] (exit codes)
 
 pub mod anchorer;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod coap;

@@ -15,7 +15,7 @@ use sluicegate_embedded::{
     client::{Client, Embedded, Remotely},
     owner::{Owner, SystemClock},
 };
-use sluicegate_ledger::{Anchors, fees::Limits, outbox};
+use sluicegate_ledger::{Anchors, Channels, fees::Limits, outbox};
 use sluicegate_notary::anchoring::Cadence;
 use sluicegate_protocol::{
     SigningKey,
@@ -45,6 +45,8 @@ const LEDGER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Connected {
     /// The gateway's account on it.
     pub ledger: Arc<dyn Anchors>,
+    /// The same account's payment channels.
+    pub channels: Arc<dyn Channels>,
     /// To be driven by this process.
     pub owner: Option<Arc<Owner>>,
 }
@@ -82,7 +84,7 @@ pub fn outbox_settings(config: &Config) -> outbox::Settings {
         per_transaction: u128::from(config.anchor.max_fee),
         per_day,
         carry_over: per_day,
-        dispute_share_bp: 0,
+        dispute_share_bp: config.payments.as_ref().map_or(0, |p| p.max_fee_percent * 100),
     };
     let interval = config.ledger.block_interval.0.max(10);
     outbox::Settings {
@@ -106,12 +108,14 @@ pub fn connect(config: &Config) -> Result<Connected, Error> {
                 verifier: ledger_key(config)?,
                 limit: LEDGER_PATIENCE,
             };
-            Ok(Connected { ledger: Arc::new(Client::new(remotely, &account)?), owner: None })
+            let ledger = Arc::new(Client::new(remotely, &account)?);
+            Ok(Connected { ledger: ledger.clone(), channels: ledger, owner: None })
         }
         (LedgerKind::Embedded, None) => {
             let owner = own_ledger(config)?;
             let ledger = Arc::new(Embedded::new(Arc::clone(&owner), &account)?);
-            Ok(Connected { ledger, owner: Some(owner) })
+            let ledger: Arc<Embedded> = ledger;
+            Ok(Connected { ledger: ledger.clone(), channels: ledger, owner: Some(owner) })
         }
     }
 }

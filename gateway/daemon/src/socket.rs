@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     Error,
     anchorer::Reach,
+    channels,
     desk::Desk,
     devices::{
         Registry,
@@ -67,6 +68,7 @@ pub struct Counter {
     commands: Commands,
     field: FieldHealth,
     reach: watch::Receiver<Reach>,
+    channels: Option<channels::Handle>,
     /// Requests so far.
     requests: Cell<u64>,
     /// Bytes that requests may still take.
@@ -101,10 +103,17 @@ impl Counter {
             commands: field.commands.clone(),
             field: field.health.clone(),
             reach,
+            channels: None,
             requests: Cell::new(0),
             room: Arc::new(Semaphore::new(REQUEST_BYTES)),
             proofs: Arc::clone(&field.proofs),
         }
+    }
+
+    /// Serves payment channels too.
+    #[must_use]
+    pub fn with_channels(self, channels: Option<channels::Handle>) -> Self {
+        Self { channels, ..self }
     }
 
     /// Accepts connections until it is dropped; where there are too many, the idlest one gives way.
@@ -194,6 +203,14 @@ impl Counter {
                 }
             }
             Request::Act(act) => self.act(act).await,
+            Request::Channel(request) => match &self.channels {
+                Some(channels) => channels.serve(request).await,
+                None => Response::Error(
+                    "payment channels are off: there is no [payments] in the configuration, or \
+                     the status says what is wrong"
+                        .to_owned(),
+                ),
+            },
             Request::Note(note) => self.note(note).await,
             Request::Reading(reading) => self.log(reading).await,
             Request::Show(device) => self.show(device).await,

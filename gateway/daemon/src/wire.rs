@@ -12,12 +12,15 @@
 //! → {"act":{"device":"valve-1","resource":"valve","value":"open","valid_ms":60000,"wait_ms":5000}}
 //! ← {"acted":{"id":17,"outcome":{"id":17,"resource":"valve","ok":true,"detail":"open"}}}
 //! → {"show":"valve-1"}   ← {"twin":{…}}   → {"note":{"device":"valve-1","text":"seal replaced"}}   ← {"noted":42}
+//! → {"channel":"list"}   ← {"channels":[{…}]}
+//! → {"channel":{"pay":{"channel":"6f1c…","amount":"7"}}}   ← "done"
 //! ← {"error":"…"}
 //! ```
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    channels::Summary,
     devices::{record::Outcome, twin::Twin},
     prove::Question,
 };
@@ -31,6 +34,8 @@ pub const MAX_LINE: usize = 512 * 1024;
 pub enum Request {
     /// Tell a device to do something.
     Act(Act),
+    /// Payment channels.
+    Channel(ChannelRequest),
     /// Write a note into a device's part of the log.
     Note(Note),
     /// Build a proof.
@@ -41,6 +46,50 @@ pub enum Request {
     Show(String),
     /// How is the gateway?
     Status,
+}
+
+/// What is asked of the payment channels; a channel is named by hexadecimal digits, amounts are base units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelRequest {
+    /// End a channel together with the peer.
+    Close(String),
+    /// Settle a channel on the ledger.
+    Dispute(String),
+    /// All channels.
+    List,
+    /// Propose a channel.
+    Open(OpenChannel),
+    /// Pay in a channel.
+    Pay(PayChannel),
+    /// One channel.
+    Show(String),
+}
+
+/// A channel to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenChannel {
+    /// The peer's name.
+    pub peer: String,
+    /// The device whose channel it is.
+    pub device: String,
+    /// What we bring.
+    pub own: String,
+    /// What the peer brings.
+    pub theirs: String,
+    /// How long a dispute can be answered, in seconds.
+    pub challenge: Option<u64>,
+}
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayChannel {
+    /// The channel.
+    pub channel: String,
+    /// How much.
+    pub amount: String,
 }
 
 /// A command.
@@ -96,12 +145,18 @@ pub struct Reading {
 pub enum Response {
     /// A command is under way, or ended.
     Acted(Acted),
+    /// Payment channels.
+    Channels(Vec<Summary>),
+    /// It is done, or it is under way and goes on by itself.
+    Done,
     /// The request made no sense or failed.
     Error(String),
     /// The reading is in the log.
     Logged(Logged),
     /// The note is in the log, at this index.
     Noted(u64),
+    /// The channel that begins.
+    Opened(String),
     /// A proof.
     Proof(Proof),
     /// The reading is not in the log.

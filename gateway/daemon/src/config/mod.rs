@@ -4,6 +4,7 @@
 //! held (`…_credential` is the name of a file that systemd or the administrator provides). Does not: touch the network
 //! or the state. Relative paths count from the folder of the file; systemd's directories win where they are given.
 
+mod channels;
 mod field;
 mod peers;
 
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub use self::{
+    channels::{Accept, Limit, Payments, Units},
     field::{Coap, Device, MAX_NAME, Mqtt, Security},
     peers::{Channels, Peer, PeerCodec},
 };
@@ -57,6 +59,11 @@ pub struct Config {
     /// The gateways and go-perun nodes that channels are kept with.
     #[serde(default, rename = "peer")]
     pub peers: Vec<Peer>,
+    /// Payment channels; without it there are none.
+    pub payments: Option<Payments>,
+    /// How much may leave the keys of the devices.
+    #[serde(default, rename = "limit")]
+    pub limits: Vec<Limit>,
     /// The devices that are enrolled here; others are enrolled with `sluicegate device add`.
     #[serde(default, rename = "device")]
     pub devices: Vec<Device>,
@@ -282,6 +289,7 @@ impl Config {
         }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
         peers::check(self.channels.as_ref(), &self.peers)?;
+        channels::check(self.payments.as_ref(), &self.limits)?;
         self.check_devices()
     }
 
@@ -392,6 +400,24 @@ mod tests {
         assert_eq!((config.log.commit_delay, config.log.commit_count), (Duration(250), 100));
         assert_eq!(config.device("meter-1").unwrap().class, "default");
         assert!(config.socket.is_absolute() && config.state().ends_with("state"));
+    }
+
+    #[test]
+    fn payments_have_defaults_and_limits_names() {
+        let text = format!(
+            "{MINIMAL}\n[payments]\nkey_credential = \"device-seed\"\nmin_value = \"12345678901234567890123\"\n\
+             [[limit]]\nname = \"daily\"\namount = 500\nperiod = \"24h\""
+        );
+        let config = load(&text).unwrap();
+        let payments = config.payments.unwrap();
+        assert_eq!(payments.challenge, Duration(86_400_000));
+        assert_eq!(payments.min_value.0.to_string(), "12345678901234567890123");
+        assert_eq!(config.limits[0].amount.0.to_string(), "500");
+        let twice = "[[limit]]\nname = \"daily\"\namount = 1\nperiod = \"1h\"";
+        assert!(load(&format!("{text}\n{twice}")).unwrap_err().contains("daily"));
+        let short = text.replace("[[limit]]", "challenge = \"1m\"\n[[limit]]");
+        assert!(load(&short).unwrap_err().contains("payments.challenge"));
+        assert!(load(&text.replace("= 500", "= \"5 0\"")).unwrap_err().contains("no amount"));
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! The SQLite database: openings, keys, days, anchors, outbox.
+//! The SQLite database: openings, keys, days, anchors, outbox, channels.
 //!
 //! Guarantees: WAL with `synchronous=FULL`, so a transaction that returned is durable; each method is one transaction,
 //! all or nothing; what is deleted is overwritten (`secure_delete`). Does not: hold leaves ([`crate::files`]), or decide
 //! anything; rows of leaves that never became durable are removed by [`Store::recover`],
 //! and whatever it read is durable afterwards.
 //!
-//! Tables and columns: `store/schema.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
+//! Tables and columns: `store/schema.sql`, `store/channels.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
 mod again;
 mod anchors;
+pub mod channels;
 pub mod commands;
 mod outbox;
 pub mod publications;
@@ -28,7 +29,16 @@ pub use self::{
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
+
+/// The version without channels.
+const WITHOUT_CHANNELS: i64 = 3;
+
+/// Everything but channels.
+const TABLES: &str = include_str!("schema.sql");
+
+/// The tables of channels.
+const CHANNEL_TABLES: &str = include_str!("channels.sql");
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -177,7 +187,8 @@ impl Store {
     /// Fails if a table is not the one that this version makes: no structure of the file shows that.
     fn check_schema(&self) -> Result<(), Error> {
         let model = Connection::open_in_memory()?;
-        model.execute_batch(include_str!("schema.sql"))?;
+        model.execute_batch(TABLES)?;
+        model.execute_batch(CHANNEL_TABLES)?;
         if schema(&model)? == schema(&self.db)? {
             return Ok(());
         }
@@ -204,11 +215,15 @@ impl Store {
         let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
             VERSION => self.check_schema(),
-            0 => {
+            0 | WITHOUT_CHANNELS => {
                 let transaction = self.db.transaction()?;
-                transaction.execute_batch(include_str!("schema.sql"))?;
+                if version == 0 {
+                    transaction.execute_batch(TABLES)?;
+                }
+                transaction.execute_batch(CHANNEL_TABLES)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
-                Ok(transaction.commit()?)
+                transaction.commit()?;
+                self.check_schema()
             }
             newer => Err(Error::Configuration {
                 file: path.to_owned(),
