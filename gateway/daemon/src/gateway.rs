@@ -6,7 +6,6 @@
 
 use std::{future::Future, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
-use sluicegate_channels::wire::{AddressMap, WireAddress};
 use sluicegate_embedded::{owner::drive, server};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -18,7 +17,7 @@ use tokio::{
 use crate::{
     Error,
     anchorer::{Anchorer, Reach},
-    channels::{self, Channels},
+    channels::{self, Begun},
     clock::Clock,
     coap,
     config::Config,
@@ -27,6 +26,7 @@ use crate::{
     field::Field,
     keeper::Keeper,
     mqtt,
+    peers::{Book, PeersHandle},
     recorder::Alarm,
     setup, socket,
 };
@@ -55,7 +55,8 @@ pub fn run(file: &Path) -> Result<(), Error> {
         let field = Field::open(&config, &keeper, clock).await?;
         let Anchoring { reach, ledger, task: anchoring } =
             anchoring(&config, &keeper, clock, effects).await?;
-        let (payments, paying) = payments(&config, &field, ledger, clock).await;
+        let Begun { handle: payments, peers, task: paying } =
+            channels::begin(&config, &field, ledger, clock).await;
         let (stop, stopping) = watch::channel(false);
         let mut serving = std::pin::pin!(serve_field(&config, &field, stopping).await?);
         // Whoever finds the socket finds a gateway that answers.
@@ -68,7 +69,7 @@ pub fn run(file: &Path) -> Result<(), Error> {
             () = anchoring => {}
             () = paying => {}
             () = &mut serving => {}
-            () = reload_on_signal(file, &field) => {}
+            () = reload_on_signal(file, &field, peers.as_ref()) => {}
             () = keeper.ended() => {
                 return Err(Error::Failed("the thread that owns the store ended".to_owned()));
             }
@@ -78,6 +79,9 @@ pub fn run(file: &Path) -> Result<(), Error> {
         tracing::info!("stopping");
         let _ = stop.send(true);
         let _ = timeout(FAREWELL, serving).await;
+        if let Some(peers) = &peers {
+            let _ = timeout(FAREWELL, peers.stop()).await;
+        }
         Ok(())
     });
     keeper.stop();
@@ -156,7 +160,7 @@ async fn serve_mqtt(
 }
 
 /// Takes the devices of the configuration again at every SIGHUP; a broken one changes nothing.
-async fn reload_on_signal(file: &Path, field: &Field) {
+async fn reload_on_signal(file: &Path, field: &Field, peers: Option<&PeersHandle>) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
@@ -169,6 +173,7 @@ async fn reload_on_signal(file: &Path, field: &Field) {
         match Config::load(file) {
             Ok(config) => {
                 field.reload(&config).await;
+                reload_peers(&config, field, peers).await;
                 keep_good(file);
                 tracing::info!(devices = field.registry.names().len(), "reloaded");
             }
@@ -178,6 +183,16 @@ async fn reload_on_signal(file: &Path, field: &Field) {
             }
         }
         notify("READY=1");
+    }
+}
+
+/// The address book anew; who is in it no more is disconnected.
+async fn reload_peers(config: &Config, field: &Field, peers: Option<&PeersHandle>) {
+    let Some(peers) = peers else { return };
+    let book = Book::new(&config.peers).map_err(Error::Usage);
+    if let Err(error) = book.and_then(|book| peers.reload(book)) {
+        let alarm = Alarm(format!("{error}; the address book was not reloaded"));
+        field.keeper.call(move |desk, _| desk.alarm(alarm)).await;
     }
 }
 
@@ -220,51 +235,6 @@ struct Anchoring<T> {
     /// The account's channels, where there is a ledger.
     ledger: Option<Arc<dyn sluicegate_ledger::Channels>>,
     task: T,
-}
-
-/// The channels' task, where they are configured, and the way to it. A credential that can't be read costs payments.
-async fn payments(
-    config: &Config,
-    field: &Field,
-    ledger: Option<Arc<dyn sluicegate_ledger::Channels>>,
-    clock: Clock,
-) -> (Option<channels::Handle>, impl Future<Output = ()> + use<>) {
-    let keeper = field.keeper.clone();
-    let begun = match (&config.payments, ledger) {
-        (Some(settings), Some(ledger)) => {
-            let devices = field.registry.names();
-            let planned = wire_address(config).and_then(|address| {
-                channels::Plan::of(config, settings, ledger.terms(), address, &devices)
-            });
-            match planned {
-                Ok(plan) => {
-                    let links = Box::new(channels::Unconnected);
-                    Some(Channels::new(keeper, ledger, links, clock, plan))
-                }
-                Err(error) => {
-                    let text = format!("payments are off until a restart: {error}");
-                    keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
-                    None
-                }
-            }
-        }
-        _ => None,
-    };
-    let (task, handle) = begun.unzip();
-    let run = async move {
-        if let Some(task) = task {
-            task.run().await;
-        }
-        std::future::pending().await
-    };
-    (handle, run)
-}
-
-/// Our address on the wire until connections with peers bring their own.
-fn wire_address(config: &Config) -> Result<AddressMap, Error> {
-    let address = WireAddress::new(&config.log.origin, None);
-    let map = address.and_then(|address| AddressMap::single(1, address));
-    map.map_err(|error| Error::Usage(format!("log.origin as a wire address: {error}")))
 }
 
 /// The anchoring task, and where it says whether the ledger answers. Without a usable ledger it only waits.

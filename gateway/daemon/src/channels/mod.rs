@@ -9,6 +9,7 @@
 //!
 //! Order of calls: [`Channels::new`], then [`Channels::run`]; meanwhile [`Handle::peer`] and [`Handle::command`].
 
+mod begin;
 mod command;
 mod ledger;
 mod serve;
@@ -19,13 +20,17 @@ mod start;
 mod tests;
 mod turn;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use sluicegate_channels::{
     effect::Notice,
     node::{About, DeviceKey, Node, Now, Output, Settings},
     record::Record,
-    wire::{AddressMap, Envelope, Message},
+    wire::{AddressMap, Message},
 };
 use sluicegate_ledger::{Channels as Ledger, Cursor};
 use sluicegate_protocol::channel::{Amount, ChannelId, Signature};
@@ -34,6 +39,7 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use self::begin::{Begun, begin};
 pub use self::command::{Answer, Command, Summary};
 use self::{
     command::Waiting,
@@ -46,6 +52,7 @@ use crate::{
     credentials,
     desk::Desk,
     keeper::Keeper,
+    peers::{PeerEvent, PeersHandle},
     recorder::Alarm,
     store::channels::{Batch, Committed},
 };
@@ -68,28 +75,6 @@ pub trait Links {
     fn disconnect(&self, peer: &str, reason: &str);
 }
 
-/// What happens on the connection with a peer of the address book.
-#[derive(Debug, Clone)]
-pub enum PeerEvent {
-    /// It stands, and the peer proved who it is.
-    Connected {
-        /// The peer's name.
-        peer: String,
-    },
-    /// It is gone.
-    Lost {
-        /// The peer's name.
-        peer: String,
-    },
-    /// A message came.
-    Message {
-        /// The peer's name.
-        peer: String,
-        /// The message.
-        envelope: Box<Envelope>,
-    },
-}
-
 /// Nobody is connected: for a gateway without peers, whose channels are only watched and settled.
 pub struct Unconnected;
 
@@ -97,6 +82,16 @@ impl Links for Unconnected {
     fn send(&self, _: &str, _: Message) {}
 
     fn disconnect(&self, _: &str, _: &str) {}
+}
+
+impl Links for PeersHandle {
+    fn send(&self, peer: &str, message: Message) {
+        let _ = Self::send(self, peer, message);
+    }
+
+    fn disconnect(&self, peer: &str, reason: &str) {
+        Self::disconnect(self, peer, reason);
+    }
 }
 
 /// Which offers are accepted without asking: those of this peer, for this device.
@@ -112,8 +107,6 @@ pub struct Rule {
 pub struct Plan {
     /// The node's own settings.
     pub settings: Settings,
-    /// The address book.
-    pub peers: Vec<(String, AddressMap)>,
     /// Devices and who signs for them.
     pub devices: Vec<(String, DeviceKey)>,
     /// Which offers are accepted.
@@ -174,7 +167,7 @@ pub struct Channels {
     /// Dropped when the reader of the ledger has its copy.
     own_inputs: Option<mpsc::Sender<Input>>,
     /// Who is connected, for a node that begins again.
-    connected: BTreeSet<String>,
+    connected: BTreeMap<String, AddressMap>,
     /// Channels whose challenge runs out, and the administrator was told.
     warned: BTreeSet<ChannelId>,
 }
@@ -204,7 +197,7 @@ impl Channels {
             pages: Vec::new(),
             inputs,
             own_inputs: Some(to_inputs.clone()),
-            connected: BTreeSet::new(),
+            connected: BTreeMap::new(),
             warned: BTreeSet::new(),
         };
         (task, Handle(to_inputs))
@@ -286,21 +279,22 @@ impl Channels {
     fn hear(&mut self, event: PeerEvent, turn: &mut Turn) {
         let now = self.now();
         let outputs = match event {
-            PeerEvent::Connected { peer } => {
-                self.connected.insert(peer.clone());
+            PeerEvent::Connected(peer, address) => {
+                self.connected.insert(peer.clone(), address.clone());
+                self.node.add_peer(&peer, address);
                 self.node.connected(&peer, now)
             }
-            PeerEvent::Lost { peer } => {
+            PeerEvent::Lost(peer) => {
                 self.connected.remove(&peer);
                 self.node.lost(&peer);
                 Vec::new()
             }
-            PeerEvent::Message { peer, envelope } => {
+            PeerEvent::Message(peer, envelope) => {
                 let accepted = match &envelope.message {
                     Message::LedgerChannelProposalAcc { proposal, .. } => Some(*proposal),
                     _ => None,
                 };
-                let outputs = self.node.message(&peer, *envelope, now);
+                let outputs = self.node.message(&peer, envelope, now);
                 if let Some(proposal) = accepted {
                     self.waiting.begun(proposal, &outputs);
                 }

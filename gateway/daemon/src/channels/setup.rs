@@ -51,7 +51,6 @@ impl Plan {
         };
         Ok(Self {
             settings,
-            peers: Vec::new(),
             devices: keys(&seed, devices)?,
             rules: accept
                 .map(|rule| Rule { peer: rule.peer.clone(), device: rule.device.clone() })

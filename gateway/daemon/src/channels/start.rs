@@ -86,10 +86,9 @@ impl Channels {
         let (channels, spent, cursor) = kept.await?;
         self.cursor = Cursor(cursor);
         self.node = Node::new(self.plan.settings.clone());
-        self.plan
-            .peers
-            .iter()
-            .for_each(|(name, address)| self.node.add_peer(name, address.clone()));
+        for (name, address) in &self.connected {
+            self.node.add_peer(name, address.clone());
+        }
         for (name, key) in &self.plan.devices {
             self.node.add_device(name, key.clone());
         }
@@ -144,7 +143,7 @@ impl Channels {
             }
         }
         let mut turn = Turn::default();
-        let peers: Vec<_> = self.connected.iter().cloned().collect();
+        let peers: Vec<_> = self.connected.keys().cloned().collect();
         for peer in peers {
             let outputs = self.node.connected(&peer, now);
             self.add(outputs, &mut turn);

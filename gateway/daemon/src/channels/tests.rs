@@ -147,16 +147,16 @@ impl World {
             let inbox = self.sides[1 - from].inbox.clone();
             let (name, recipient) = (self.sides[from].name, self.sides[from].peer);
             let to = inbox.borrow().clone().unwrap();
-            to.peer(PeerEvent::Connected { peer: name.into() }).await;
+            to.peer(PeerEvent::Connected(name.into(), address(name))).await;
             let running = self.sides[from].running.as_mut().unwrap();
             let Some(mut sent) = running.sent.take() else { continue };
             running.tasks.push(spawn_local(async move {
                 while let Some(message) = sent.recv().await {
                     let (sender, recipient) = (address(name), address(recipient));
-                    let envelope = Box::new(Envelope { sender, recipient, message });
+                    let envelope = Envelope { sender, recipient, message };
                     let to = inbox.borrow().clone();
                     if let Some(to) = to {
-                        to.peer(PeerEvent::Message { peer: name.into(), envelope }).await;
+                        to.peer(PeerEvent::Message(name.into(), envelope)).await;
                     }
                 }
             }));
@@ -166,7 +166,7 @@ impl World {
     /// A side was down and runs again: the connection is a new one.
     async fn connect_again(&mut self, side: usize) {
         let other = &self.sides[1 - side];
-        other.handle().peer(PeerEvent::Lost { peer: other.peer.into() }).await;
+        other.handle().peer(PeerEvent::Lost(other.peer.into())).await;
         self.connect().await;
     }
 
@@ -283,7 +283,6 @@ impl Side {
         let key = device_key(&[self.seed; 32], "meter").unwrap();
         Plan {
             settings,
-            peers: vec![(self.peer.into(), address(self.peer))],
             devices: vec![("meter".into(), DeviceKey::Here(key))],
             rules: vec![Rule { peer: self.peer.into(), device: "meter".into() }],
             challenge_s: CHALLENGE_S,

@@ -34,7 +34,8 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use sluicegate_channels::wire::{AddressMap, Envelope, Message};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use self::{book::Book, hub::Hub, identity::Identity};
+pub(crate) use self::book::Book;
+use self::{hub::Hub, identity::Identity};
 use crate::{
     Error,
     config::{Channels, Config},
