@@ -13,6 +13,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary has no public interface")]
 
 mod chain;
+mod channels;
 mod client;
 mod damage;
 mod day;
