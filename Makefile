@@ -41,7 +41,7 @@ check: ## format, clippy, docs, licences and bans, architecture
 	@$(STAGE) "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STAGE) "docs" cargo doc --workspace --no-deps --locked
 	@$(STAGE) "deny" cargo deny --locked check --hide-inclusion-graph bans licenses sources
-	@$(STAGE) "architecture" cargo test --package sluicegate-tests --locked --test architecture
+	@$(STAGE) "architecture" cargo test --workspace --locked --test architecture
 
 wasm: ## rebuild the verifier for browsers and compare it with the committed one
 	@$(SETUP) build
