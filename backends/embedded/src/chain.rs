@@ -7,6 +7,11 @@
 //!
 //! Order of use: [`Chain::open`], [`Chain::submit`], [`Chain::tick`] with the time, and the questions.
 
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
 use sluicegate_ledger::{
     Account, AnchorEvidence, AnchorRecord, BlockEvidence, Cursor, Dispute, Error as PortError,
     Event, EventKind, EventPage, Head, Landed, Status, TransactionId, evidence::Receipt,
@@ -36,6 +41,8 @@ pub const MAX_AHEAD: u64 = 16;
 pub const MAX_EVENTS: usize = 100;
 /// Most bytes of a page's events, by the estimate of [`size`]; a message is longer.
 const MAX_EVENT_BYTES: usize = 60 * 1024;
+
+type Queue<'a> = VecDeque<(TransactionId, &'a Transaction)>;
 
 /// How a ledger behaves. Grant and finality are fixed when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,12 +176,14 @@ impl Chain {
         if body.nonce < account.next_nonce {
             return Err(PortError::NonceUsed { next: account.next_nonce });
         }
-        if body.nonce - account.next_nonce >= MAX_AHEAD || self.state.pool.len() >= MAX_POOL {
+        let replaced = self.state.pool.get(&(body.account, body.nonce));
+        let is_full = replaced.is_none() && self.state.pool.len() >= MAX_POOL;
+        let makes_room = body.nonce == account.next_nonce && self.state.furthest_ahead().is_some();
+        if body.nonce - account.next_nonce >= MAX_AHEAD || is_full && !makes_room {
             return Err(PortError::Unavailable(
                 "too many transactions wait before this one".into(),
             ));
         }
-        let replaced = self.state.pool.get(&(body.account, body.nonce));
         let needed = replaced.map_or(0, |(_, known)| known.body.fee.saturating_add(1));
         let needed = needed.max(self.settings.base_fee);
         if body.fee < needed {
@@ -193,28 +202,45 @@ impl Chain {
         Ok(self.state.books.check(&body.account, &body.request, now)?)
     }
 
-    /// What goes into the next block: for each account the transactions that follow without a gap, as far as what it
-    /// has now pays for them.
+    /// What goes into the next block: of each account the transactions that follow without a gap, as far as what it has
+    /// now pays for them; the highest fee first, so that nobody is kept out by whose key is smaller.
     fn choose(&self) -> Vec<(TransactionId, &Transaction)> {
-        let (mut chosen, mut next) = (Vec::new(), None);
+        let mut queues = self.executable();
+        let fee = |queue: &Queue<'_>| queue.front().map(|(_, t)| t.body.fee);
+        let heads = queues.iter().enumerate();
+        let heads = heads.filter_map(|(place, queue)| Some((fee(queue)?, Reverse(place))));
+        let mut heads: BinaryHeap<_> = heads.collect();
+        let mut chosen = Vec::new();
+        while chosen.len() < MAX_BLOCK
+            && let Some((_, Reverse(place))) = heads.pop()
+        {
+            chosen.extend(queues[place].pop_front());
+            heads.extend(fee(&queues[place]).map(|fee| (fee, Reverse(place))));
+        }
+        chosen
+    }
+
+    /// For each account what a block could hold, in the order of nonces.
+    fn executable(&self) -> Vec<Queue<'_>> {
+        let (mut queues, mut next): (Vec<Queue<'_>>, _) = (Vec::new(), None);
         for ((account, nonce), (id, transaction)) in &self.state.pool {
             let body = &transaction.body;
             let (expected, left) = match next {
                 Some((same, nonce, left)) if same == account => (nonce, left),
-                _ => (self.state.account(account).next_nonce, self.state.books.balance(account)),
+                _ => {
+                    queues.push(Queue::new());
+                    (self.state.account(account).next_nonce, self.state.books.balance(account))
+                }
             };
             next = Some((account, expected, left));
             let pays = body.fee >= self.settings.base_fee && left >= body.fee.into();
             if *nonce == expected && pays {
-                chosen.push((*id, transaction));
+                queues.last_mut().into_iter().for_each(|queue| queue.push_back((*id, transaction)));
                 // Nothing that costs follows a deposit that may be more than is left.
                 next = Some((account, nonce.saturating_add(1), left.saturating_sub(body.cost())));
             }
-            if chosen.len() == MAX_BLOCK {
-                break;
-            }
         }
-        chosen
+        queues
     }
 
     /// Something waits for a block, or a block with transactions for its finality.

@@ -14,6 +14,7 @@ use sluicegate_protocol::Digest;
 use crate::{
     asset::native_asset,
     books::{Books, Mark},
+    chain::MAX_POOL,
     record::{Genesis, Record},
     transaction::Transaction,
     tree::Tree,
@@ -188,7 +189,20 @@ impl State {
 
     fn accept(&mut self, transaction: Transaction) {
         let id = transaction.body.id(&self.genesis.name);
+        if self.pool.len() >= MAX_POOL
+            && let Some(key) = self.furthest_ahead()
+        {
+            self.pool.remove(&key);
+        }
         self.pool.insert((transaction.body.account, transaction.body.nonce), (id, transaction));
+    }
+
+    /// What waits for the most transactions that nobody has submitted: no block can hold it now, so it makes room for
+    /// what one can.
+    pub(crate) fn furthest_ahead(&self) -> Option<([u8; 32], u64)> {
+        let keys = self.pool.keys();
+        let ahead = keys.map(|key| (key.1.saturating_sub(self.account(&key.0).next_nonce), *key));
+        ahead.max().filter(|(gap, _)| *gap > 0).map(|(_, key)| key)
     }
 
     fn add_block(&mut self, header: &[u8], ids: &[TransactionId]) -> Result<(), &'static str> {

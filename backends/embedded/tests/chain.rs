@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use sluicegate_embedded::{
     Chain, Faults, Settings,
-    disk::FileDisk,
+    chain::MAX_POOL,
+    disk::{Disk, FileDisk},
     record::Record,
     transaction::{Body, Transaction},
     wire::{Admin, Answer, MAX_MESSAGE, Question},
@@ -219,4 +220,59 @@ proptest! {
             prop_assert_eq!(question.to_bytes(), bytes);
         }
     }
+}
+
+/// A disk that keeps nothing: for what takes thousands of records.
+struct Nowhere;
+
+impl Disk for Nowhere {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn append(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, _: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A transaction of one of many accounts.
+fn of_many(account: usize, nonce: u64, fee: u64) -> Vec<u8> {
+    let mut seed = [9; 32];
+    seed[..8].copy_from_slice(&account.to_be_bytes());
+    let key = SigningKey::from_bytes(&seed);
+    let request = Request::Anchor(sha256(&[&seed, &nonce.to_be_bytes()]));
+    Body::new(key.verifying_key().to_bytes(), nonce, fee, &request).sign(NAME, &key).to_bytes()
+}
+
+#[test]
+fn what_no_block_can_hold_keeps_nobody_out() {
+    let mut chain = Chain::open(Box::new(Nowhere), Settings::new(NAME), &[1; 32], 1_000).unwrap();
+    for number in 0..MAX_POOL {
+        let nonce = u64::try_from(number % 15).unwrap() + 1;
+        chain.submit(&of_many(number / 15, nonce, 10)).unwrap();
+    }
+    assert!(matches!(chain.submit(&of_many(9_999, 1, 10)), Err(Error::Unavailable(_))));
+    let id = chain.submit(&transaction(2, 0, 10)).unwrap();
+    chain.produce(2_000).unwrap();
+    assert!(matches!(chain.status(&id), Status::Final { .. }));
+}
+
+#[test]
+fn the_highest_fee_comes_first_whoever_pays_it() {
+    let mut chain = Chain::open(Box::new(Nowhere), Settings::new(NAME), &[1; 32], 1_000).unwrap();
+    for number in 0..600 {
+        chain.submit(&of_many(number, 0, 10)).unwrap();
+    }
+    let ids: Vec<_> =
+        (1..20).map(|account| chain.submit(&transaction(account, 0, 11)).unwrap()).collect();
+    chain.produce(2_000).unwrap();
+    assert!(ids.iter().all(|id| matches!(chain.status(id), Status::Final { .. })));
 }

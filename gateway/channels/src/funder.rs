@@ -9,7 +9,7 @@ use sluicegate_ledger::{
 };
 use sluicegate_protocol::channel::{Amount, Signature, State};
 
-use crate::{effect::Intent, record::Record};
+use crate::{Phase, effect::Intent, record::Record};
 
 /// Signs the withdrawal of an amount of ours, when no signature came with the state.
 pub type SignWithdrawal<'a> = &'a dyn Fn(&Record, Amount) -> Option<Signature>;
@@ -74,8 +74,20 @@ impl Record {
 
     fn concluded_state(&self) -> Option<&State> {
         let version = self.view.concluded?;
-        let ours = self.state().filter(|state| state.version == version);
-        ours.or_else(|| self.registered_state().filter(|state| state.version == version))
+        let signed = self.signed_states().map(|(state, _)| state);
+        let known = signed.chain(self.registered_state());
+        known.into_iter().find(|state| state.version == version)
+    }
+
+    /// Every state that carries our signature and that the peer can bring to the ledger, with our authorisations: the
+    /// newest that both have signed, the one under way, and those that were refused.
+    fn signed_states(&self) -> impl Iterator<Item = (&State, &[Option<Signature>])> {
+        let current = self.current.iter().map(|known| (&known.state, &*known.withdrawals));
+        let pending = self.pending.iter();
+        let pending =
+            pending.filter_map(|known| Some((&known.state, &*known.own.as_ref()?.withdrawals)));
+        let burned = self.burned.iter().map(|known| (&known.state, &*known.own.withdrawals));
+        current.chain(pending).chain(burned)
     }
 
     fn withdrawals(&self, sign: SignWithdrawal<'_>) -> Vec<Request> {
@@ -93,9 +105,31 @@ impl Record {
         open.filter_map(withdrawal).collect()
     }
 
-    /// The authorisation that came with a state, if it is for this amount.
+    /// The authorisation that came with a state, if one is for this amount.
     fn known_withdrawal(&self, place: usize, amount: Amount) -> Option<Signature> {
-        let known = self.current.as_ref()?.withdrawals.get(place).copied().flatten()?;
-        known.verify_withdrawal(&self.withdrawal(amount)).is_ok().then_some(known)
+        let mut known = self.signed_states().filter_map(|(_, all)| all.get(place).copied()?);
+        known.find(|one| one.verify_withdrawal(&self.withdrawal(amount)).is_ok())
+    }
+
+    /// What the ledger is still to do, by the phase alone: asked for again when the process starts, or the owner wants
+    /// it. The outbox does nothing twice.
+    pub fn standing(&self, ledger_s: u64) -> Option<Intent> {
+        match self.phase {
+            Phase::Concluded => Some(Intent::Withdraw),
+            Phase::Disputed => self.standing_dispute(ledger_s),
+            Phase::Final if self.deadline_s.is_none() => Some(Intent::ConcludeFinal),
+            Phase::Funding if !self.restored => Some(Intent::Deposit),
+            _ => None,
+        }
+    }
+
+    fn standing_dispute(&self, ledger_s: u64) -> Option<Intent> {
+        let newest = self.view.registration();
+        let ours = self.state().map(|state| state.version);
+        match newest {
+            Some(newest) if ledger_s >= newest.timeout_s => Some(Intent::Conclude),
+            Some(newest) if Some(newest.version) >= ours => None,
+            _ => Some(Intent::Register),
+        }
     }
 }

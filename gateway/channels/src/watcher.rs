@@ -42,11 +42,6 @@ pub enum LedgerEvent {
         /// Its version.
         version: u64,
     },
-    /// A withdrawal of ours was taken back.
-    RetractedWithdrawal {
-        /// The asset's place.
-        asset: usize,
-    },
     /// A withdrawal of ours.
     Withdrawn {
         /// The asset's place.
@@ -77,7 +72,7 @@ impl Record {
                 self.concluded(view)
             }
             LedgerEvent::Withdrawn { asset } => {
-                view.withdraw(asset, true);
+                view.withdraw(asset);
                 self.withdrawn(view)
             }
             LedgerEvent::RetractedRegistration { version } => {
@@ -85,10 +80,6 @@ impl Record {
                 Input::Retracted(view)
             }
             LedgerEvent::RetractedConclusion => self.retracted_conclusion(view),
-            LedgerEvent::RetractedWithdrawal { asset } => {
-                view.withdraw(asset, false);
-                Input::Retracted(view)
-            }
         }
     }
 
@@ -127,14 +118,9 @@ impl Record {
 
     fn concluded(&self, view: View) -> Input {
         let concluded = Self { view, ..self.clone() };
-        let (owed, own) = (concluded.owed(), concluded.own);
-        let is_known = !owed.is_empty();
-        // What was concluded may be forgotten, with a backup; then our deposits say whether anything can be ours.
-        let deposits = concluded.view.deposits.iter().map(|row| row[own]);
-        let is_nothing = match is_known {
-            true => owed.iter().all(|amount| amount.is_zero()),
-            false => deposits.into_iter().all(Amount::is_zero),
-        };
+        // What was concluded may be forgotten, with a backup: then something may be ours.
+        let owed = concluded.owed();
+        let is_nothing = !owed.is_empty() && owed.iter().all(|amount| amount.is_zero());
         let view = concluded.view;
         if is_nothing { Input::ConcludedNothingOurs(view) } else { Input::Concluded(view) }
     }
@@ -149,7 +135,7 @@ impl Record {
     fn retracted_conclusion(&self, mut view: View) -> Input {
         view.concluded = None;
         let is_final = self.state().is_some_and(|state| state.is_final);
-        if is_final && self.phase == Phase::Concluded {
+        if is_final && matches!(self.phase, Phase::Concluded | Phase::Withdrawn) {
             return Input::RetractedFinal(view);
         }
         Input::Retracted(view)
@@ -171,9 +157,9 @@ impl View {
         self.registrations.push_back(registration);
     }
 
-    fn withdraw(&mut self, asset: usize, is_withdrawn: bool) {
+    fn withdraw(&mut self, asset: usize) {
         if let Some(known) = self.withdrawn.get_mut(asset) {
-            *known = is_withdrawn;
+            *known = true;
         }
     }
 

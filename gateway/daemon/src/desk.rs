@@ -115,7 +115,8 @@ impl Desk {
 
     /// Tells the administrator, in the log and in the status.
     pub fn alarm(&mut self, alarm: Alarm) {
-        if self.alarms.last() == Some(&alarm) {
+        // Whoever can cause an alarm again and again pushes no other one out.
+        if self.alarms.contains(&alarm) {
             return;
         }
         tracing::error!(alarm = %alarm, "alarm");

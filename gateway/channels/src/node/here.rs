@@ -30,7 +30,17 @@ impl Node {
 
     /// Settles a channel on the ledger.
     pub fn dispute(&mut self, channel: ChannelId, now: Now) -> Vec<Output> {
-        self.on(channel, now, |_| Input::Dispute)
+        let mut out = self.on(channel, now, |_| Input::Dispute);
+        if out.is_empty() {
+            out.extend(self.standing(channel, now));
+        }
+        out
+    }
+
+    /// What the ledger is still to do for a channel.
+    fn standing(&self, channel: ChannelId, now: Now) -> Option<Output> {
+        let intent = self.record(&channel)?.standing(now.ledger_s)?;
+        Some(Output::Ledger { channel, intent })
     }
 
     /// The record comes from a backup.
@@ -64,11 +74,13 @@ impl Node {
         out
     }
 
-    /// Goes on after a start: asks for the signatures that are missing.
+    /// Goes on after a start: asks for the signatures that are missing, and for what the ledger is still to do.
     pub fn start(&mut self, now: Now) -> Vec<Output> {
+        let channels: Vec<_> = self.channels.keys().copied().collect();
+        let standing = channels.into_iter().filter_map(|channel| self.standing(channel, now));
+        let mut out: Vec<_> = standing.collect();
         let waiting = self.channels.iter().filter(|(_, slot)| slot.record.waits_for_own());
         let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
-        let mut out = Vec::new();
         ids.into_iter().for_each(|id| self.run(id, Input::Unsigned, now, &mut out));
         out
     }

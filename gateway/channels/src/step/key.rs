@@ -96,7 +96,7 @@ impl Work {
     fn no_signature(&mut self, reason: String) -> Taken {
         match self.record.phase {
             Phase::Exchanging => self.abandon(&format!("version 0 was not signed: {reason}")),
-            Phase::Proposed => {
+            Phase::Proposed if self.record.waits_for_own() => {
                 self.record.pending = None;
                 self.tell(Notice::Refused(reason));
                 self.enter(Phase::Open);

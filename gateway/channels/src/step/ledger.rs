@@ -164,13 +164,9 @@ impl Work {
             Phase::Funding | Phase::Open | Phase::Proposed | Phase::Asked => {}
             Phase::Final => self.ledger(Intent::ConcludeFinal),
             Phase::Disputed => self.ledger(Intent::Register),
-            Phase::Concluded => {
+            Phase::Concluded | Phase::Withdrawn => {
                 self.ledger(Intent::Conclude);
                 self.enter(Phase::Disputed);
-            }
-            Phase::Withdrawn => {
-                self.ledger(Intent::Withdraw);
-                self.enter(Phase::Concluded);
             }
             _ => return Some(Input::Retracted(view)),
         }
@@ -183,7 +179,7 @@ impl Work {
 
     fn retracted_final(&mut self, view: View) -> Taken {
         match self.record.phase {
-            Phase::Concluded => {
+            Phase::Concluded | Phase::Withdrawn => {
                 self.record.view = view;
                 self.ledger(Intent::ConcludeFinal);
                 self.enter(Phase::Final);

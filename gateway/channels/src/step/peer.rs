@@ -284,12 +284,19 @@ impl Work {
         None
     }
 
-    /// Adopts a state while something is under way: what was ours and is not in it, comes next.
+    /// Adopts a state while something is under way: what was ours and is not in it, comes next. A payment of ours that
+    /// was refused or crossed, and that the peer has signed after all, is done: it is not made once more.
     fn recover(&mut self, signed: SignedState) {
+        let is_done = self.record.burned.iter().any(|burned| burned.state == signed.state);
         let ours = self.record.pending.as_ref().filter(|pending| pending.by == self.record.own);
-        let is_lost = ours.is_some_and(|pending| pending.state != signed.state);
-        if is_lost {
-            self.yield_ours(signed.state.version);
+        let lost = ours.filter(|pending| pending.state != signed.state).map(|ours| ours.change);
+        match lost {
+            Some(Change::Pay { .. }) if is_done => self.record.burn(signed.state.version),
+            Some(_) => self.yield_ours(signed.state.version),
+            None => {}
+        }
+        if is_done && matches!(self.record.wish, Some(Change::Pay { .. })) {
+            self.record.wish = None;
         }
         self.record.pending = None;
         self.record.adopt(signed);

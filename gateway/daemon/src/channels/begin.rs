@@ -57,13 +57,21 @@ async fn try_begin(
     ledger: Arc<dyn Ledger>,
     clock: Clock,
 ) -> Result<Begun, Error> {
-    let connections = connect(config).await?;
+    let connections = connect(config, field).await;
     let address = match &connections {
         Some((peers, _)) => peers.address().clone(),
         None => wire_address(config)?,
     };
     let devices = field.registry.names();
-    let plan = Plan::of(config, settings, ledger.terms(), address, &devices)?;
+    let plan = match Plan::of(config, settings, ledger.terms(), address, &devices) {
+        Ok(plan) => plan,
+        Err(error) => {
+            if let Some((peers, _)) = connections {
+                peers.stop().await;
+            }
+            return Err(error);
+        }
+    };
     let peers = connections.as_ref().map(|(peers, _)| peers.clone());
     let links: Box<dyn Links> = match &peers {
         Some(peers) => Box::new(peers.clone()),
@@ -78,11 +86,23 @@ async fn try_begin(
     Ok(Begun { handle: Some(handle), peers, task })
 }
 
-/// Before the gateway is ready: the key is made the first time, and that takes a second.
-async fn connect(config: &Config) -> Result<Option<Connections>, Error> {
-    match &config.channels {
-        Some(channels) => Peers::start(Settings::load(config, channels)?).await.map(Some),
-        None => Ok(None),
+/// Before the gateway is ready: the key is made the first time, and that takes a second. Without connections the
+/// channels are watched and settled all the same (I3).
+async fn connect(config: &Config, field: &Field) -> Option<Connections> {
+    let channels = config.channels.as_ref()?;
+    let connected = match Settings::load(config, channels) {
+        Ok(settings) => Peers::start(settings).await,
+        Err(error) => Err(error),
+    };
+    match connected {
+        Ok(connections) => Some(connections),
+        Err(error) => {
+            let text = format!(
+                "no connections with peers until a restart, channels are only watched and settled: {error}"
+            );
+            field.keeper.call(move |desk, _| desk.alarm(Alarm(text))).await;
+            None
+        }
     }
 }
 

@@ -170,7 +170,9 @@ fn read(file: &Path, seal: &[u8; 32]) -> Result<Option<Zeroizing<Vec<u8>>>, Erro
     opened.map(Some)
 }
 
-fn open(mut sealed: Vec<u8>, seal: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+fn open(sealed: Vec<u8>, seal: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+    // It is opened in place.
+    let mut sealed = Zeroizing::new(sealed);
     let (nonce, _) = sealed.split_first_chunk::<NONCE_LEN>()?;
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let opened = sealing_key(seal)?.open_within(nonce, Aad::empty(), &mut sealed, NONCE_LEN..);

@@ -235,3 +235,31 @@ fn a_flood_of_proposals_is_refused_and_forgotten() {
 fn heapless<T: Default>() -> T {
     T::default()
 }
+
+/// The peer crosses a payment, and signs it after all: it is paid once.
+#[test]
+fn a_payment_that_was_crossed_and_signed_after_all_is_not_made_again() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10");
+    let ours = channel(&world, 0).pending.unwrap();
+    let zero = channel(&world, 0).state().cloned().unwrap();
+    let crossing = State { version: 1, ..zero };
+    let signature = device_key(1).sign_state(&crossing).unwrap();
+    hear(&mut world, update(crossing, signature, 1));
+    let signatures = [ours.own.unwrap().state, device_key(1).sign_state(&ours.state).unwrap()];
+    let current =
+        Transaction { app: Address::ZERO, state: ours.state, signatures: signatures.map(Some) };
+    let sync = ChannelSync { phase: 3, current };
+    hear(&mut world, Message::ChannelSync(Box::new(sync)));
+    for _ in 0..20 {
+        let node = world.gateways[0].node.as_mut().unwrap();
+        let later = Now { ms: NOW.ms + 100_000, ..NOW };
+        node.tick(later);
+    }
+    let node = world.gateways[0].node.as_ref().unwrap();
+    let record = node.record(&channel(&world, 0).id).unwrap();
+    assert_eq!(record.own_balances().next(), Some(Amount::from(990_u64)));
+    let lowest = record.burned.iter().map(|burned| burned.state.outcome.balances[0][0]).min();
+    assert!(lowest.is_none_or(|lowest| lowest >= Amount::from(990_u64)), "{:?}", record.burned);
+    assert_eq!((record.wish, record.pending.is_none()), (None, true));
+}

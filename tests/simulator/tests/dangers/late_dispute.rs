@@ -54,3 +54,16 @@ fn a_final_state_ends_a_dispute_with_an_older_one() {
     settle(&mut world);
     assert_eq!(phases(&world), (Phase::Withdrawn, Phase::Withdrawn));
 }
+
+/// The peer signs our final state, says nothing, and brings it to the ledger itself.
+#[test]
+fn a_final_state_that_the_peer_takes_to_the_ledger_alone_is_withdrawn_by_both() {
+    let mut world = world(OPEN);
+    go_on(&mut world, CHARGED);
+    // The acceptance of the car is lost, and the station does not hear of it before the conclusion.
+    go_on(&mut world, "close 1\n deliver 0\n lose\n dispute 0\n blocks 4\n events 1");
+    assert_eq!(channel(&world, 1).phase, Phase::Concluded);
+    go_on(&mut world, "blocks 6\n events 1");
+    assert_eq!(channel(&world, 1).phase, Phase::Withdrawn);
+    settle(&mut world);
+}
