@@ -23,6 +23,12 @@ fn indices(told: &[Value]) -> Vec<u64> {
 
 #[test]
 fn a_reading_that_was_not_durable_is_delivered_again_after_sigkill() {
+    // A commit that other records wait for can come between the message and the kill; then once more.
+    let killed_before = (0..5).any(|_| is_killed_before_its_commit());
+    assert!(killed_before, "every reading was durable before its gateway was killed");
+}
+
+fn is_killed_before_its_commit() -> bool {
     let (site, tap) = with_tap();
     site.place.configure("commit_delay = \"20ms\"", "commit_delay = \"1s\"");
     let gateway = site.gateway();
@@ -30,14 +36,16 @@ fn a_reading_that_was_not_durable_is_delivered_again_after_sigkill() {
     site.broker.publish(&readings("meter-1", 1), &pack(230));
     tap.wait("the message at the gateway", |tap| tap.seen(From::Broker, PUBLISH) == 1);
     gateway.kill();
-    assert_eq!(tap.seen(From::Gateway, PUBACK), 0, "acknowledged before it was durable");
-    assert_eq!(device.messages(&ack("meter-1")).len(), 0);
+    let is_acknowledged = tap.seen(From::Gateway, PUBACK) > 0;
+    let was_told = !device.messages(&ack("meter-1")).is_empty();
+    assert!(is_acknowledged || !was_told, "told before it was durable");
 
     let gateway = site.gateway();
     let told = device.wait(&ack("meter-1"), |told| told["seq"] == 1);
-    assert_eq!(tap.redelivered(), 1);
+    assert!(is_acknowledged || tap.redelivered() == 1, "the broker gave it up");
     let logged = site.logged(gateway);
     assert_eq!(logged, [(110, 1, told["index"].as_u64().unwrap())]);
+    !is_acknowledged
 }
 
 #[test]
