@@ -104,6 +104,10 @@ impl Record {
         (is_ours && pending.state.version == version && version > 0).then_some(pending)
     }
 
+    fn is_our_update(&self, state: &State) -> bool {
+        self.signed_pending(state.version).is_some_and(|pending| pending.state == *state)
+    }
+
     fn rejection(&self, version: u64, reason: String) -> Input {
         match self.signed_pending(version) {
             Some(pending) if pending.state.is_final => Input::FinalRejected(reason),
@@ -126,6 +130,10 @@ impl Record {
             _ => {}
         }
         match self.signed_by_both(state, signatures) {
+            // Our update with the peer's signature: its acceptance was lost on the way.
+            Some(signed) if self.is_our_update(&signed.state) => {
+                self.acceptance(signed.state.version, signed.signatures[self.peer_place()])
+            }
             Some(signed) if signed.state.is_final => Input::SyncAheadFinal(Box::new(signed)),
             Some(signed) => Input::SyncAhead(Box::new(signed)),
             None => Input::Forged("a synchronisation with a state that not both signed".into()),

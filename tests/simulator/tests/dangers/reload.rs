@@ -1,6 +1,9 @@
 //! A process that ends and starts at any moment goes on where its disk is.
 
-use sluicegate_channels::{Input, effect::Refusal};
+use sluicegate_channels::{
+    Input,
+    effect::{Notice, Refusal},
+};
 use sluicegate_protocol::channel::Amount;
 
 use super::{OPEN, balances, channel, go_on, settle, world};
@@ -67,5 +70,15 @@ fn a_backup_that_is_declared_signs_nothing_and_loses_nothing() {
         assert_eq!(balances(&world, 0), (980, 520), "nothing more is signed");
         assert_eq!(balances(&world, 1), (980, 520), "nothing more is signed");
     }
+    settle(&mut world);
+}
+
+#[test]
+fn a_payment_whose_acceptance_was_lost_is_told_as_paid() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10\n deliver 1\n lose\n connect\n deliver 0\n deliver 1");
+    assert_eq!(balances(&world, 0), (990, 510));
+    let paid = world.gateways[0].notices.iter().filter(|(_, told)| matches!(told, Notice::Paid(_)));
+    assert_eq!(paid.count(), 1);
     settle(&mut world);
 }
