@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 
 use crate::{
+    effects,
     place::Place,
     process::{Process, until},
 };
@@ -117,6 +118,10 @@ fn a_channel_is_paid_in_survives_a_kill_and_is_settled_to_the_unit() {
     command(&pair.car, "close", &id);
     pair.wait(&id, "withdrawn", "9805", "5195");
     drop(car);
+    for place in [&pair.car, &pair.station] {
+        assert!(effects::sent(place, "signature") >= 5);
+        effects::assert_persisted_before_sent(place);
+    }
 }
 
 #[test]

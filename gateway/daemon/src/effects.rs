@@ -11,7 +11,7 @@ use std::{
 
 use sluicegate_protocol::{Digest, sha256};
 
-use crate::Error;
+use crate::{Error, store::channels::Signature};
 
 /// Where effects are noted, if anywhere.
 #[derive(Debug, Default)]
@@ -63,6 +63,22 @@ impl Effects {
 
     pub(crate) fn sent_submission(&mut self, transaction: &Digest) {
         self.note("sent submission", transaction);
+    }
+
+    pub(crate) fn durable_signatures<'a>(&mut self, of: impl Iterator<Item = &'a Signature>) {
+        of.for_each(|signature| self.signature("durable signature", signature));
+    }
+
+    pub(crate) fn sent_signature(&mut self, signature: &Signature) {
+        self.signature("sent signature", signature);
+    }
+
+    /// What only the books of a key know is noted with the record that holds it.
+    fn signature(&mut self, what: &str, of: &Signature) {
+        if let Some(signature) = &of.signature {
+            let version = of.version.to_be_bytes();
+            self.note(what, &sha256(&[&of.channel, &version, signature]));
+        }
     }
 
     fn note(&mut self, what: &str, hash: &Digest) {

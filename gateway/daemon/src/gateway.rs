@@ -54,9 +54,9 @@ pub fn run(file: &Path) -> Result<(), Error> {
         }
         let field = Field::open(&config, &keeper, clock).await?;
         let Anchoring { reach, ledger, task: anchoring } =
-            anchoring(&config, &keeper, clock, effects).await?;
+            anchoring(&config, &keeper, clock, effects.share()?).await?;
         let Begun { handle: payments, peers, task: paying } =
-            channels::begin(&config, &field, ledger, clock).await;
+            channels::begin(&config, &field, ledger, clock, effects).await;
         let (stop, stopping) = watch::channel(false);
         let mut serving = std::pin::pin!(serve_field(&config, &field, stopping).await?);
         // Whoever finds the socket finds a gateway that answers.

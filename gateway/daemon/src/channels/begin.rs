@@ -14,6 +14,7 @@ use crate::{
     Error,
     clock::Clock,
     config::{self, Config},
+    effects::Effects,
     field::Field,
     peers::{PeerEvent, Peers, PeersHandle, Settings},
     recorder::Alarm,
@@ -37,10 +38,11 @@ pub(crate) async fn begin(
     field: &Field,
     ledger: Option<Arc<dyn Ledger>>,
     clock: Clock,
+    effects: Effects,
 ) -> Begun {
     let nothing = || Begun { handle: None, peers: None, task: Box::pin(std::future::pending()) };
     let (Some(settings), Some(ledger)) = (&config.payments, ledger) else { return nothing() };
-    match try_begin(config, settings, field, ledger, clock).await {
+    match try_begin(config, settings, field, ledger, clock, effects).await {
         Ok(begun) => begun,
         Err(error) => {
             let text = format!("payments are off until a restart: {error}");
@@ -56,6 +58,7 @@ async fn try_begin(
     field: &Field,
     ledger: Arc<dyn Ledger>,
     clock: Clock,
+    effects: Effects,
 ) -> Result<Begun, Error> {
     let connections = connect(config, field).await;
     let address = match &connections {
@@ -78,6 +81,7 @@ async fn try_begin(
         None => Box::new(Unconnected),
     };
     let (task, handle) = Channels::new(field.keeper.clone(), ledger, links, clock, plan);
+    let task = task.noting(effects);
     let hearing = hear(connections.map(|(_, events)| events), handle.clone());
     let task = Box::pin(async move {
         tokio::join!(task.run(), hearing);

@@ -74,6 +74,8 @@ pub struct Summary {
     pub theirs: String,
     /// When the phase runs out, in ledger seconds.
     pub deadline_s: Option<u64>,
+    /// Version of the state that is registered on the ledger.
+    pub registered: Option<u64>,
     /// Whether it comes from a backup.
     pub restored: bool,
     /// Why it was abandoned.
@@ -93,6 +95,7 @@ impl Summary {
             own: balance(record.own),
             theirs: balance(record.peer_place()),
             deadline_s: record.deadline_s,
+            registered: record.view.registrations.back().map(|last| last.version),
             restored: record.restored,
             ended: record.ended.clone(),
         }

@@ -51,10 +51,11 @@ use crate::{
     clock::Clock,
     credentials,
     desk::Desk,
+    effects::Effects,
     keeper::Keeper,
     peers::{PeerEvent, PeersHandle},
     recorder::Alarm,
-    store::channels::{Batch, Committed},
+    store::channels::{self as rows, Batch, Committed},
 };
 
 /// Most inputs of one turn.
@@ -170,6 +171,7 @@ pub struct Channels {
     connected: BTreeMap<String, AddressMap>,
     /// Channels whose challenge runs out, and the administrator was told.
     warned: BTreeSet<ChannelId>,
+    effects: Effects,
 }
 
 impl Channels {
@@ -199,8 +201,15 @@ impl Channels {
             own_inputs: Some(to_inputs.clone()),
             connected: BTreeMap::new(),
             warned: BTreeSet::new(),
+            effects: Effects::none(),
         };
         (task, Handle(to_inputs))
+    }
+
+    /// Notes which signatures became durable and which were sent.
+    pub fn noting(mut self, effects: Effects) -> Self {
+        self.effects = effects;
+        self
     }
 
     /// Works until the keeper stops.
@@ -334,12 +343,13 @@ impl Channels {
     /// Makes a turn durable, then carries it out.
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
         let Turn { batch, deeds } = turn;
-        match self.commit(batch).await? {
+        let batch = Arc::new(batch);
+        match self.commit(&batch).await? {
             Committed::Stored { unknown } => {
                 for done in self.pages.drain(..) {
                     let _ = done.send(());
                 }
-                self.carry_out(deeds, &unknown).await;
+                self.carry_out(deeds, &batch.shown, &unknown).await;
                 self.waiting.settle();
                 self.answers.drain(..).for_each(|(reply, answer)| drop(reply.send(answer)));
                 Ok(())
@@ -349,21 +359,24 @@ impl Channels {
     }
 
     /// Makes a batch durable, unless it signs what must not be signed.
-    async fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        if batch == Batch::default() {
+    async fn commit(&mut self, batch: &Arc<Batch>) -> Result<Committed, Error> {
+        if **batch == Batch::default() {
             return Ok(Committed::Stored { unknown: Vec::new() });
         }
         let is_wanted = !batch.wanted.is_empty();
-        let batch = Arc::new(batch);
-        let commit = move |desk: &mut Desk, _| desk.recorder.store_mut().commit_channels(&batch);
+        let kept = Arc::clone(batch);
+        let commit = move |desk: &mut Desk, _| desk.recorder.store_mut().commit_channels(&kept);
         let committed = self.keeper.insist(commit).await?;
         if is_wanted {
             self.keeper.nudge();
         }
+        if let Committed::Stored { .. } = committed {
+            self.effects.durable_signatures(batch.signatures.iter().chain(&batch.adopted));
+        }
         Ok(committed)
     }
 
-    async fn carry_out(&mut self, deeds: Vec<Deed>, unknown: &[usize]) {
+    async fn carry_out(&mut self, deeds: Vec<Deed>, shown: &[rows::Signature], unknown: &[usize]) {
         for deed in deeds {
             match deed {
                 Deed::Disconnect { peer, reason } => self.links.disconnect(&peer, &reason),
@@ -376,7 +389,11 @@ impl Channels {
                                 in the program, or the database was changed by hand";
                     self.alarm(text.to_owned()).await;
                 }
-                Deed::Send { peer, message, .. } => self.links.send(&peer, *message),
+                Deed::Send { peer, message, shows } => {
+                    let shows = shows.and_then(|place| shown.get(place));
+                    shows.into_iter().for_each(|signature| self.effects.sent_signature(signature));
+                    self.links.send(&peer, *message);
+                }
                 Deed::Sign { channel, device, request } => {
                     let version = request.state.version;
                     tracing::warn!(%channel, device, version, "a device is to sign, and can't yet");

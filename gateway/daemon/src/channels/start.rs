@@ -4,7 +4,7 @@
 //! sent to a peer before the ledger's events were read to their end: what happened while we were away is known first.
 //! A record that can't be read costs its channel and an alarm, not the others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sluicegate_channels::{
     Record,
@@ -15,7 +15,7 @@ use sluicegate_channels::{
 use sluicegate_ledger::Cursor;
 use sluicegate_protocol::channel::ChannelId;
 
-use super::{Channels, NAP, ledger, turn::Turn};
+use super::{Channels, NAP, ledger, signatures, turn::Turn};
 use crate::{
     Error,
     store::channels::{Committed, StoredChannel},
@@ -98,7 +98,13 @@ impl Channels {
         let now = self.now();
         for channel in channels {
             match read_channel(&channel) {
-                Ok((record, last)) => self.node.load(record, last, now),
+                Ok((record, last)) => {
+                    // The process before this one may have ended between the commit and the lines about it.
+                    let durable =
+                        [signatures::signed(&record), Vec::from_iter(signatures::adopted(&record))];
+                    self.effects.durable_signatures(durable.iter().flatten());
+                    self.node.load(record, last, now);
+                }
                 Err(reason) => {
                     let id = ChannelId::from_slice(&channel.id).unwrap_or_default();
                     let text = format!(
@@ -134,8 +140,9 @@ impl Channels {
         let outputs = self.node.restored(id, now);
         self.add(outputs, &mut turn);
         let Turn { batch, deeds } = turn;
-        match self.commit(batch).await? {
-            Committed::Stored { unknown } => self.carry_out(deeds, &unknown).await,
+        let batch = Arc::new(batch);
+        match self.commit(&batch).await? {
+            Committed::Stored { unknown } => self.carry_out(deeds, &batch.shown, &unknown).await,
             // It signs nothing in memory either, and the next start tries again.
             Committed::Refused { .. } => {
                 let text = "its record and its signatures in the store contradict each other";

@@ -122,6 +122,9 @@ fn print(channel: &Summary) {
         let until = sluicegate_notary::verify::utc(deadline.saturating_mul(1_000));
         say!("    until {until} of the ledger");
     }
+    if let Some(registered) = channel.registered {
+        say!("    version {registered} is registered on the ledger");
+    }
     if channel.restored {
         say!("    comes from a backup: it signs nothing more");
     }
