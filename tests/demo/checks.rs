@@ -21,12 +21,9 @@ pub(crate) type Heard = (&'static str, Said);
 /// Records of the effects log, by what they are about.
 pub(crate) type Effects = BTreeMap<String, usize>;
 
-/// What must have left the gateway in a run of the demo.
-const KINDS: [&str; 3] = ["acknowledgement", "checkpoint", "submission"];
-
 /// Every `sent` has an earlier `durable` with the same hash. Gives the number of `sent` of each
-/// kind.
-pub(crate) fn effects(file: &str) -> Result<Effects> {
+/// kind; these kinds must be among them.
+pub(crate) fn effects(file: &str, kinds: &[&str]) -> Result<Effects> {
     let text = fs::read_to_string(file).doing(file)?;
     let (mut durable, mut sent) = (HashSet::new(), Effects::new());
     for (number, line) in (1..).zip(text.lines()) {
@@ -40,8 +37,8 @@ pub(crate) fn effects(file: &str) -> Result<Effects> {
             _ => return Err(Failure::new(format!("{file}:{number}: sent before durable: {line}"))),
         }
     }
-    for kind in KINDS {
-        expect(sent.contains_key(kind), || format!("{file}: no {kind} was sent"))?;
+    for kind in kinds {
+        expect(sent.contains_key(*kind), || format!("{file}: no {kind} was sent"))?;
     }
     Ok(sent)
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Class, width and relative height of the drawings, by how wide the page is.
-const SIZES: [(&str, f64, f64); 3] =
+pub(crate) const SIZES: [(&str, f64, f64); 3] =
     [("wide", 900.0, 1.0), ("middle", 600.0, 1.05), (NARROW, 340.0, 1.1)];
 
 const NARROW: &str = "narrow";
@@ -232,7 +232,8 @@ fn profile(record: &Record) -> String {
     figure(&title, &SIZES.map(draw).concat())
 }
 
-fn figure(title: &str, drawings: &str) -> String {
+/// A drawing for each width, with its caption.
+pub(crate) fn figure(title: &str, drawings: &str) -> String {
     format!("<figure><figcaption>{title}</figcaption>\n{drawings}</figure>\n")
 }
 
@@ -292,7 +293,7 @@ fn steps(anchors: &[Point], end: f64) -> Vec<Point> {
 }
 
 /// Seconds of the run.
-fn run_axis(end: f64, class: &str) -> Axis {
+pub(crate) fn run_axis(end: f64, class: &str) -> Axis {
     let step = if class == NARROW { 10.0 } else { 5.0 };
     axis(end, step, "s")
 }

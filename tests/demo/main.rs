@@ -19,6 +19,7 @@ mod process;
 mod proofs;
 mod record;
 mod site;
+mod station;
 mod told;
 mod watch;
 
@@ -43,6 +44,9 @@ use self::{
     told::Told,
     watch::{Status, Watch, now_ms},
 };
+
+/// What must have left the gateway of the devices.
+const EFFECTS: [&str; 3] = ["acknowledgement", "checkpoint", "submission"];
 
 /// Longest wait for an anchor.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,12 +87,13 @@ fn story() -> Result<()> {
     told.detail(&site.show(VALVE)?);
     let judged = judge(&told, &site, &readings)?;
     plant.stop(&told)?;
-    let effects = checks::effects(&site.path("effects.log"))?;
+    let effects = checks::effects(&site.path("effects.log"), &EFFECTS)?;
     let sent: usize = effects.values().sum();
     told.say(format!("Each of the {sent} effects that left the gateway was durable before."));
+    let runs = station::play(&told)?;
 
     let steps = told.steps();
-    let record = Record { events, status, samples, effects, readings, policy, judged, steps };
+    let record = Record { events, status, samples, effects, readings, policy, judged, steps, runs };
     fs::write("report.html", page::html(&record)).doing("report.html")?;
     println!("\nreport: target/demo/report.html\npolicy: target/demo/{POLICY}\ndemo: ok");
     Ok(())

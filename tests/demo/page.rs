@@ -16,6 +16,7 @@ use crate::{
     proofs::{Case, Judged},
     record::Record,
     site::LEDGER,
+    station,
     told::Step,
     watch::Final,
 };
@@ -36,6 +37,7 @@ pub(crate) fn html(record: &Record) -> String {
         ("facts", facts(record)),
         ("date", date(record.events.started_ms)),
         ("devices", figures::devices(record)),
+        ("charging", station::figure::cards(&record.runs)),
         ("growth", figures::growth(record)),
         ("anchors", record.status.anchors().into_iter().map(anchor).collect()),
         ("samples", record.judged.iter().map(sample).collect()),

@@ -32,35 +32,32 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// One child process whose output goes to a log file.
 pub(crate) struct Process {
-    name: &'static str,
+    name: String,
     child: Child,
     log: String,
 }
 
 impl Process {
     /// Starts `command`; its output is appended to `<name>.log`.
-    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Result<Self> {
         let log = format!("{name}.log");
         let file = File::options().create(true).append(true).open(&log).doing(&log)?;
         let output = file.try_clone().doing(&log)?;
         command.stdin(Stdio::null()).stdout(output).stderr(file);
         let child = command.spawn().doing(format_args!("starting {name}"))?;
-        Ok(Self { name, child, log })
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// The same for a device: what it says goes to `<name>.said`, and it listens to what is
     /// written.
-    pub(crate) fn start_device(
-        name: &'static str,
-        command: &mut Command,
-    ) -> Result<(Self, ChildStdin)> {
+    pub(crate) fn start_device(name: &str, command: &mut Command) -> Result<(Self, ChildStdin)> {
         let log = format!("{name}.log");
         let said = File::create(format!("{name}.said")).doing(name)?;
         let file = File::options().create(true).append(true).open(&log).doing(&log)?;
         command.stdin(Stdio::piped()).stdout(said).stderr(file);
         let mut child = command.spawn().doing(format_args!("starting {name}"))?;
         let stdin = child.stdin.take();
-        let process = Self { name, child, log };
+        let process = Self { name: name.to_owned(), child, log };
         let stdin = stdin.ok_or_else(|| process.failure(format_args!("does not listen")))?;
         Ok((process, stdin))
     }
@@ -98,26 +95,26 @@ impl Process {
 
     /// Whether the process has ended.
     fn poll(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().doing(self.name)
+        self.child.try_wait().doing(&self.name)
     }
 
     /// Ends the process as a power cut would: SIGKILL, no warning.
     pub(crate) fn kill(mut self) -> Result<()> {
-        self.child.kill().and_then(|()| self.child.wait()).doing(self.name).map(drop)
+        self.child.kill().and_then(|()| self.child.wait()).doing(&self.name).map(drop)
     }
 
     /// Asks the process to end, SIGTERM, and gives the time it took.
     pub(crate) fn stop(mut self, limit: Duration) -> Result<Duration> {
         let asked = Instant::now();
         let sent = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        sent.map_err(io::Error::from).doing(self.name)?;
+        sent.map_err(io::Error::from).doing(&self.name)?;
         self.wait_end(limit)?;
         Ok(asked.elapsed())
     }
 
     /// Says what went wrong, and shows the end of the log.
     fn failure(&self, what: std::fmt::Arguments<'_>) -> Failure {
-        let (name, log) = (self.name, self.last_lines(LAST_LINES));
+        let (name, log) = (&self.name, self.last_lines(LAST_LINES));
         Failure::new(format!("{name} {what}\nlast lines of target/demo/{}:\n{log}", self.log))
     }
 

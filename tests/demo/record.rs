@@ -4,6 +4,7 @@ use crate::{
     checks::Effects,
     plant::{Command, Span},
     proofs::{Judged, Reading},
+    station::Run,
     told::Step,
     watch::{Sample, Status},
 };
@@ -21,6 +22,8 @@ pub(crate) struct Record {
     /// The bundles of the page's verification panel.
     pub(crate) judged: Vec<Judged>,
     pub(crate) steps: Vec<Step>,
+    /// The charging station.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// What happened while the devices measured; wall times in milliseconds.

@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -59,21 +60,33 @@ impl Ports {
 #[derive(Clone)]
 pub(crate) struct Site {
     program: PathBuf,
-    folder: &'static str,
+    folder: String,
 }
 
 impl Site {
     /// Writes the configuration and creates the secrets.
-    pub(crate) fn create(folder: &'static str, role: Role) -> Result<Self> {
-        let site = Self { program: built("sluicegate")?, folder };
+    pub(crate) fn create(folder: &str, role: Role) -> Result<Self> {
+        let secrets = ["log-key", "ledger-key", "account-key", BROKER_PASSWORD];
+        Self::with(folder, &configuration(role), &secrets)
+    }
+
+    /// The same with this configuration and these secrets.
+    pub(crate) fn with(folder: &str, configuration: &str, secrets: &[&str]) -> Result<Self> {
+        let site = Self { program: built("sluicegate")?, folder: folder.to_owned() };
         let credentials = site.path("credentials");
         fs::create_dir_all(&credentials).doing(&credentials)?;
         let config = site.config();
-        fs::write(&config, configuration(role)).doing(&config)?;
-        let secrets = ["log-key", "ledger-key", "account-key", BROKER_PASSWORD];
-        let files = secrets.map(|name| format!("{credentials}/{name}"));
+        fs::write(&config, configuration).doing(&config)?;
+        let files = secrets.iter().map(|name| format!("{credentials}/{name}"));
         run(site.command("credential").args(files))?;
         Ok(site)
+    }
+
+    /// Adds sections to the configuration.
+    pub(crate) fn configure(&self, more: &str) -> Result<()> {
+        let config = self.config();
+        let file = fs::File::options().append(true).open(&config);
+        file.and_then(|mut file| file.write_all(more.as_bytes())).doing(&config)
     }
 
     /// Enrols a device; `file` gets what was printed, name and PSK.
@@ -91,13 +104,18 @@ impl Site {
 
     /// Starts `sluicegate ledger` and waits until it is ready.
     pub(crate) fn start_ledger(&self) -> Result<Process> {
-        let mut ledger = Process::start("ledger", &mut self.with_config("ledger"))?;
+        self.start_ledger_as("ledger")
+    }
+
+    /// The same; `name` is that of its log file.
+    pub(crate) fn start_ledger_as(&self, name: &str) -> Result<Process> {
+        let mut ledger = Process::start(name, &mut self.with_config("ledger"))?;
         ledger.wait_socket(&self.path("ledger.sock"), READY)?;
         Ok(ledger)
     }
 
     /// Starts `sluicegate run` and waits until it is ready; `name` is that of its log file.
-    pub(crate) fn start_gateway(&self, name: &'static str) -> Result<Process> {
+    pub(crate) fn start_gateway(&self, name: &str) -> Result<Process> {
         let mut gateway = Process::start(name, &mut self.with_config("run"))?;
         gateway.wait_socket(&self.path("gateway.sock"), READY)?;
         Ok(gateway)
@@ -167,7 +185,7 @@ impl Site {
         command
     }
 
-    fn with_config(&self, subcommand: &str) -> Command {
+    pub(crate) fn with_config(&self, subcommand: &str) -> Command {
         let mut command = self.command(subcommand);
         command.args(["--config", &self.config()]);
         command
