@@ -32,7 +32,7 @@ const RUN: Duration = Duration::from_secs(5);
 const CHANNELS: usize = 1_000;
 
 /// Who pays at the same time, each in channels of its own.
-const PAYERS: usize = 128;
+const PAYERS: usize = 60;
 
 /// What was measured.
 pub(crate) struct Payments {
