@@ -38,6 +38,7 @@ pub(crate) struct Field {
 
 /// Measures everything.
 pub(crate) fn measure(folder: &Path) -> Result<Field> {
+    eprintln!("measuring CoAP");
     let mut table = Table::new(
         "CoAP",
         &["what", "per second of processor time", "ratio", "per second", "processor time each"],
@@ -66,7 +67,7 @@ pub(crate) fn measure(folder: &Path) -> Result<Field> {
     let post = server::load(&gateway, &mut plain, &Load::reading(), RUN)?;
     row("POST of a reading, durable", &post);
     let (mut secured, handshakes) = Secured::open(gateway.secure, DEVICES)?;
-    let memory_kib = gateway.memory_kib()?;
+    let memory_kib = gateway.process.memory_kib()?;
     secured.keep(PEERS);
     let secure_post = server::load(&gateway, &mut secured, &Load::reading(), RUN)?;
     row("POST of a reading over DTLS, durable", &secure_post);

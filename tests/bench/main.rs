@@ -1,11 +1,11 @@
-//! `make bench`: what the log and CoAP cost on this machine, beside raw appends, reads, hashes,
+//! `make bench`: what the log, CoAP and payments cost on this machine, beside raw appends, reads, hashes,
 //! signatures and libcoap's server in the same run, and whether the budgets of the design (§11) hold.
 //!
 //! Guarantees: everything measured goes through the daemon's own code on the real file system, and
 //! its results are checked; nothing is left behind. Does not: fail because a budget is missed.
 //!
-//! Order: CoAP ([`field`]), durable appends ([`append`]), the large log ([`large`]), proofs from it
-//! ([`proofs`]). `bench field` measures CoAP only and leaves the committed table alone.
+//! Order: CoAP ([`field`]), payments ([`payments`]), durable appends ([`append`]), the large log ([`large`]), proofs from it
+//! ([`proofs`]). `bench field` and `bench payments` measure only that and leave the committed table alone.
 //! Variables: `BENCH_LEAVES` (10 000 000) makes a smaller log and leaves the committed table alone;
 //! `BENCH_FOLDER` (beside the program) says on which disk.
 
@@ -25,6 +25,8 @@ mod dtls;
 mod field;
 mod large;
 mod machine;
+mod payments;
+mod process;
 mod proofs;
 mod report;
 mod site;
@@ -64,12 +66,18 @@ fn run() -> Result<()> {
     }
     let folder = Scratch::new()?;
     let machine = machine::describe(&folder.0);
-    eprintln!("measuring CoAP");
-    let field = field::measure(&folder.0)?;
-    if env::args().nth(1).as_deref() == Some("field") {
-        println!("{}", field.table);
-        return Ok(());
-    }
+    let only = env::args().nth(1);
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let field = wanted("field").then(|| field::measure(&folder.0)).transpose()?;
+    let payments = wanted("payments").then(|| payments::measure(&folder.0)).transpose()?;
+    let (field, payments) = match (field, payments) {
+        (Some(field), Some(payments)) => (field, payments),
+        (field, payments) => {
+            let tables = [field.map(|field| field.table), payments.map(|payments| payments.table)];
+            tables.iter().flatten().for_each(|table| println!("{table}"));
+            return Ok(());
+        }
+    };
     eprintln!("measuring durable appends");
     let appends: Appends = append::measure(&folder.0)?;
     let chain = Chain::new();
@@ -77,7 +85,7 @@ fn run() -> Result<()> {
     let large = large::build(&log, leaves, &chain)?;
     eprintln!("measuring proofs");
     let proofs: Proofs = proofs::measure(&log, &large, chain)?;
-    let report = Report { machine, field, appends, large, proofs };
+    let report = Report { machine, field, payments, appends, large, proofs };
     println!("{report}");
     if leaves == LEAVES { report.write_readme() } else { Ok(()) }
 }

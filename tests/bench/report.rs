@@ -7,6 +7,7 @@ use crate::{
     append::Appends,
     field::Field,
     large::Large,
+    payments::Payments,
     proofs::Proofs,
     site::PAYLOAD,
     stats::{grouped, rate, time, whole},
@@ -21,6 +22,7 @@ const END: &str = "<!-- end of the last full run -->\n";
 pub(crate) struct Report {
     pub(crate) machine: String,
     pub(crate) field: Field,
+    pub(crate) payments: Payments,
     pub(crate) appends: Appends,
     pub(crate) large: Large,
     pub(crate) proofs: Proofs,
@@ -79,6 +81,28 @@ impl Report {
         row("1 000 DTLS devices are back", "< 10 s".to_owned(), back, soon);
     }
 
+    fn payment_budgets(&self, table: &mut Table) {
+        let Payments { per_processor_second, serial, sync, .. } = &self.payments;
+        let mut row = |what: &str, budget: String, measured: String, holds: bool| {
+            table.row([what, &budget, &measured, if holds { "yes" } else { "NO" }]);
+        };
+        let (rate, holds) =
+            (format!("{}/s", whole(*per_processor_second)), *per_processor_second >= 5e3);
+        row(
+            "payments over many channels, per core of the payer",
+            "≥ 5 000/s".to_owned(),
+            rate,
+            holds,
+        );
+        let most = *sync * 2;
+        row(
+            "one payment in one channel, as two syncs",
+            format!("≈ {}", time(most)),
+            time(*serial),
+            *serial <= most * 2,
+        );
+    }
+
     fn budgets(&self) -> Table {
         let head = ["what", "budget", "measured", "holds"];
         let mut table = Table::new("Budgets of the design (§11)", &head);
@@ -106,6 +130,7 @@ impl Report {
         proof("inclusion path", self.proofs.path);
         proof("bundle of one reading", self.proofs.bundle);
         self.field_budgets(&mut table);
+        self.payment_budgets(&mut table);
         table
     }
 }
@@ -115,6 +140,7 @@ impl fmt::Display for Report {
         writeln!(f, "Machine: {}.\n", self.machine)?;
         writeln!(f, "{}", self.budgets())?;
         writeln!(f, "{}", self.field.table)?;
+        writeln!(f, "{}", self.payments.table)?;
         writeln!(f, "{}", self.appends.table)?;
         writeln!(f, "{}", self.disk())?;
         write!(f, "{}", self.proofs.table)

@@ -12,7 +12,7 @@ use std::{
 
 use sluicegate_daemon::{Error, store::AnchorState};
 use sluicegate_embedded::{
-    Embedded, Faults, ManualClock, Owner, Settings, disk::Disk, wire::Admin,
+    Embedded, Faults, ManualClock, Owner, Settings, disk::MemoryDisk, wire::Admin,
 };
 use sluicegate_ledger::{
     Anchors, Cursor, EventKind, Finality, Ledger as _, Request,
@@ -42,33 +42,9 @@ const OUTBOX: outbox::Settings = outbox::Settings {
 /// Seeds of the ledger's key and of the gateway's account.
 const KEYS: ([u8; 32], [u8; 32]) = ([3; 32], [4; 32]);
 
-/// The ledger's file, for which nothing ever fails here.
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
-
-impl Disk for Paper {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.lock().unwrap().truncate(usize::try_from(length).unwrap());
-        Ok(())
-    }
-}
-
 /// A ledger that goes on where its file ends.
 struct Ledger {
-    paper: Paper,
+    paper: MemoryDisk,
     clock: Arc<ManualClock>,
     owner: Arc<Owner>,
     backend: Embedded,
@@ -77,7 +53,7 @@ struct Ledger {
 
 impl Ledger {
     fn open(file: Vec<u8>, now_ms: u64) -> Self {
-        let paper = Paper(Arc::new(Mutex::new(file)));
+        let paper = MemoryDisk::new(file);
         let clock = Arc::new(ManualClock::new(now_ms));
         let settings = Settings { finality_blocks: 1, ..Settings::new("ledger.example") };
         let disk = Box::new(paper.clone());
@@ -90,7 +66,7 @@ impl Ledger {
     /// The same ledger at the same moment, for another way of going on.
     fn fork(&self) -> Self {
         use sluicegate_embedded::Clock;
-        Self::open(self.paper.0.lock().unwrap().clone(), self.clock.now_ms())
+        Self::open(self.paper.bytes(), self.clock.now_ms())
     }
 
     fn pass_time(&self) {
@@ -233,7 +209,7 @@ fn go_on(image: &Image, ledger: &Ledger, context: &str) {
 
 /// What the ledger holds tells two cuts apart, too.
 fn ledger_as_witness(ledger: &Ledger) -> Witness {
-    let file = ledger.paper.0.lock().unwrap().clone();
+    let file = ledger.paper.bytes();
     Witness { outbox: (vec![(0, file)], None), ..Witness::default() }
 }
 

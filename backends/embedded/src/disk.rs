@@ -1,11 +1,13 @@
 //! The one file of a ledger, as few operations as it needs, so that tests can cut and fail each of them.
 //!
 //! Guarantees: one owner at a time, by a lock that ends with the process; a new file is in its directory for good.
+//! [`MemoryDisk`] is for ledgers that end with their process: simulations and tests.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::Error;
@@ -65,5 +67,47 @@ impl Disk for FileDisk {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+}
+
+/// Storage that ends with the process; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<Vec<u8>>>);
+
+impl MemoryDisk {
+    /// With these bytes on it.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(bytes)))
+    }
+
+    /// What is on it.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.with(|bytes| bytes.clone())
+    }
+
+    /// The bytes are whole between two operations, so a panic elsewhere does not spoil them.
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.bytes())
+    }
+
+    fn append(&mut self, added: &[u8]) -> io::Result<()> {
+        self.with(|bytes| bytes.extend_from_slice(added));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        self.with(|bytes| bytes.truncate(length));
+        Ok(())
     }
 }

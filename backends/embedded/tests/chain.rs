@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sluicegate_embedded::{
     Chain, Faults, Settings,
     chain::MAX_POOL,
-    disk::{Disk, FileDisk},
+    disk::{FileDisk, MemoryDisk},
     record::Record,
     transaction::{Body, Transaction},
     wire::{Admin, Answer, MAX_MESSAGE, Question},
@@ -222,27 +222,6 @@ proptest! {
     }
 }
 
-/// A disk that keeps nothing: for what takes thousands of records.
-struct Nowhere;
-
-impl Disk for Nowhere {
-    fn read(&mut self) -> std::io::Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    fn append(&mut self, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn sync(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, _: u64) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A transaction of one of many accounts.
 fn of_many(account: usize, nonce: u64, fee: u64) -> Vec<u8> {
     let mut seed = [9; 32];
@@ -254,7 +233,8 @@ fn of_many(account: usize, nonce: u64, fee: u64) -> Vec<u8> {
 
 #[test]
 fn what_no_block_can_hold_keeps_nobody_out() {
-    let mut chain = Chain::open(Box::new(Nowhere), Settings::new(NAME), &[1; 32], 1_000).unwrap();
+    let mut chain =
+        Chain::open(Box::<MemoryDisk>::default(), Settings::new(NAME), &[1; 32], 1_000).unwrap();
     for number in 0..MAX_POOL {
         let nonce = u64::try_from(number % 15).unwrap() + 1;
         chain.submit(&of_many(number / 15, nonce, 10)).unwrap();
@@ -267,7 +247,8 @@ fn what_no_block_can_hold_keeps_nobody_out() {
 
 #[test]
 fn the_highest_fee_comes_first_whoever_pays_it() {
-    let mut chain = Chain::open(Box::new(Nowhere), Settings::new(NAME), &[1; 32], 1_000).unwrap();
+    let mut chain =
+        Chain::open(Box::<MemoryDisk>::default(), Settings::new(NAME), &[1; 32], 1_000).unwrap();
     for number in 0..600 {
         chain.submit(&of_many(number, 0, 10)).unwrap();
     }

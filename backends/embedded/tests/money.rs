@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use sluicegate_embedded::{
     Chain, Settings,
     asset::{native_asset, payout_address},
-    disk::Disk,
+    disk::MemoryDisk,
     transaction::Body,
 };
 use sluicegate_ledger::{
@@ -37,30 +37,7 @@ const ACCOUNTS: [u8; 4] = [2, 3, 4, 5];
 /// Participants of the channels, and a stranger to them.
 const SIGNERS: [u8; 3] = [0x11, 0x22, 0x33];
 
-#[derive(Debug, Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl Disk for Memory {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.lock().unwrap().truncate(usize::try_from(length).unwrap());
-        Ok(())
-    }
-}
-
-fn open(disk: &Memory, finality_blocks: u64) -> Chain {
+fn open(disk: &MemoryDisk, finality_blocks: u64) -> Chain {
     let settings = Settings { grant: GRANT, base_fee: 1, finality_blocks, ..Settings::new(NAME) };
     Chain::open(Box::new(disk.clone()), settings, &[1; 32], 1_000).unwrap()
 }
@@ -241,7 +218,7 @@ struct Seen {
 }
 
 struct World {
-    disk: Memory,
+    disk: MemoryDisk,
     chain: Chain,
     finality_blocks: u64,
     now: u64,
@@ -253,7 +230,7 @@ struct World {
 
 impl World {
     fn new(finality_blocks: u64) -> Self {
-        let disk = Memory::default();
+        let disk = MemoryDisk::default();
         let chain = open(&disk, finality_blocks);
         let history = vec![see(&chain)];
         let (submitted, registered) = (BTreeMap::new(), vec![]);

@@ -2,17 +2,17 @@
 
 use std::{
     fs,
-    io::Write,
-    net::{TcpListener, UdpSocket},
-    os::unix::{fs::OpenOptionsExt, net::UnixStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use super::client::{Asking, Load};
-use crate::Result;
+use crate::{
+    Result,
+    process::{self, Process, free_udp_port, secret},
+};
 
 /// Key of the device with this number.
 pub(super) fn key(number: usize) -> [u8; 16] {
@@ -26,12 +26,9 @@ pub(super) fn name(number: usize) -> String {
     format!("bench-{number}")
 }
 
-/// What the kernel counts processor time in, per second, on all machines that Debian runs on.
-const TICKS: u64 = 100;
-
 /// A running server, ended when it is dropped.
 pub(super) struct Server {
-    process: Child,
+    pub(super) process: Process,
     pub(super) plain: u16,
     pub(super) secure: u16,
 }
@@ -50,9 +47,9 @@ pub(super) fn load(
     time: Duration,
 ) -> Result<Run> {
     asking.ask(load, time / 5)?;
-    let (start, used) = (Instant::now(), server.processor_time()?);
+    let (start, used) = (Instant::now(), server.process.processor_time()?);
     let answered = asking.ask(load, time)? as f64;
-    let used = server.processor_time()? - used;
+    let used = server.process.processor_time()? - used;
     Ok(Run {
         per_second: answered / start.elapsed().as_secs_f64(),
         per_processor_second: answered / used.as_secs_f64(),
@@ -62,10 +59,10 @@ pub(super) fn load(
 impl Server {
     /// libcoap's example server.
     pub(super) fn libcoap() -> Result<Self> {
-        let plain = free_port()?;
+        let plain = free_udp_port()?;
         let mut command = Command::new("coap-server-notls");
         command.args(["-A", "127.0.0.1", "-p", &plain.to_string(), "-v", "0"]);
-        let process = spawn(&mut command)
+        let process = Process::start(&mut command)
             .map_err(|error| format!("coap-server-notls (Debian: libcoap3-bin): {error}"))?;
         thread::sleep(Duration::from_millis(500));
         Ok(Self { process, plain, secure: 0 })
@@ -75,7 +72,7 @@ impl Server {
     pub(super) fn gateway(folder: &Path, devices: usize) -> Result<Self> {
         let folder = folder.join("field");
         fs::create_dir_all(folder.join("credentials"))?;
-        let (plain, secure) = (free_port()?, free_port()?);
+        let (plain, secure) = (free_udp_port()?, free_udp_port()?);
         let mut text = format!(
             "state = \"state\"\ncredentials = \"credentials\"\nsocket = \"gateway.sock\"\n\
              [coap]\nlisten = [\"127.0.0.1:{plain}\"]\nlisten_dtls = [\"127.0.0.1:{secure}\"]\n\
@@ -99,61 +96,10 @@ impl Server {
             secret(&folder, name, &format!("{number:064x}"))?;
         }
         fs::write(folder.join("sluicegate.toml"), text)?;
-        let program = std::env::current_exe()?.with_file_name("sluicegate");
-        let mut command = Command::new(program);
-        command.args(["run", "--config", "sluicegate.toml"]).current_dir(&folder);
-        let process = spawn(&mut command)?;
-        let server = Self { process, plain, secure };
-        let begun = Instant::now();
-        while UnixStream::connect(folder.join("gateway.sock")).is_err() {
-            if begun.elapsed() > Duration::from_secs(20) {
-                return Err("the gateway did not start".into());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut command = process::sluicegate(&folder, &["run"])?;
+        let mut process = Process::start(&mut command)?;
+        process.wait_socket(&folder.join("gateway.sock"))?;
         thread::sleep(Duration::from_millis(500));
-        Ok(server)
+        Ok(Self { process, plain, secure })
     }
-
-    /// Resident memory.
-    pub(super) fn memory_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| "no VmRSS".into())
-    }
-
-    /// Processor time of all its threads, user and system.
-    fn processor_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // Behind the name in parentheses: the 12th and 13th field (proc(5): utime, stime).
-        let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
-        Ok(Duration::from_millis(ticks.sum::<u64>() * 1_000 / TICKS))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn spawn(command: &mut Command) -> std::io::Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
-}
-
-fn secret(folder: &Path, name: &str, digits: &str) -> Result<()> {
-    let file = folder.join("credentials").join(name);
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    Ok(file.write_all(digits.as_bytes())?)
-}
-
-/// A port that is free for UDP; that nobody takes it meanwhile is likely enough for a benchmark.
-fn free_port() -> Result<u16> {
-    drop(TcpListener::bind("127.0.0.1:0")?);
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
 }

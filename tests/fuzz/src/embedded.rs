@@ -1,13 +1,8 @@
 //! Targets for `sluicegate-embedded`: its file, its transactions, the messages on its socket.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use sluicegate_embedded::{
     Chain, Settings,
-    disk::Disk,
+    disk::MemoryDisk,
     record::Record,
     transaction::{Body, Transaction},
     wire::{Answer, Question},
@@ -63,7 +58,7 @@ pub fn ledger_answer(data: &[u8]) -> bool {
 /// twice as the same ledger, and that ledger goes on; or it is refused.
 pub fn ledger_file(data: &[u8]) -> bool {
     let Some(records) = records(data) else { return false };
-    let disk = Memory::of(&records);
+    let disk = file_of(&records);
     let Ok(chain) = open_ledger(&disk) else { return false };
     let (head, signed) = (chain.head(), chain.signed_head());
     drop(chain);
@@ -78,7 +73,7 @@ pub fn ledger_file(data: &[u8]) -> bool {
 }
 
 /// Opens the targets' ledger on a disk, or begins it there.
-pub fn open_ledger(disk: &Memory) -> Result<Chain, sluicegate_embedded::Error> {
+pub fn open_ledger(disk: &MemoryDisk) -> Result<Chain, sluicegate_embedded::Error> {
     Chain::open(Box::new(disk.clone()), Settings::new(LEDGER), &LEDGER_KEY, 0)
 }
 
@@ -92,61 +87,28 @@ fn records(mut data: &[u8]) -> Option<Vec<&[u8]>> {
     data.is_empty().then_some(records)
 }
 
-/// A disk in memory, shared by its clones.
-#[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl Memory {
-    fn of(records: &[&[u8]]) -> Self {
-        let mut file = MAGIC.to_vec();
-        for record in records {
-            let length = u32::try_from(record.len()).expect("a record is shorter than 64 KiB");
-            let mut frame = length.to_le_bytes().to_vec();
-            frame.extend(crc32fast::hash(record).to_le_bytes());
-            frame.extend(crc32fast::hash(&frame).to_le_bytes());
-            file.extend(frame);
-            file.extend(*record);
-        }
-        Self(Arc::new(Mutex::new(file)))
+/// A file with these records, framed with good checksums.
+fn file_of(records: &[&[u8]]) -> MemoryDisk {
+    let mut file = MAGIC.to_vec();
+    for record in records {
+        let length = u32::try_from(record.len()).expect("a record is shorter than 64 KiB");
+        let mut frame = length.to_le_bytes().to_vec();
+        frame.extend(crc32fast::hash(record).to_le_bytes());
+        frame.extend(crc32fast::hash(&frame).to_le_bytes());
+        file.extend(frame);
+        file.extend(*record);
     }
-
-    /// The records of the file, as [`ledger_file`] reads them.
-    pub fn records(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.with(|file| {
-            let mut rest = file.split_off(MAGIC.len());
-            while rest.len() > FRAME_HEADER {
-                let length = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
-                out.extend([rest[1], rest[0]]);
-                out.extend(&rest[FRAME_HEADER..FRAME_HEADER + length]);
-                rest.drain(..FRAME_HEADER + length);
-            }
-        });
-        out
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+    MemoryDisk::new(file)
 }
 
-impl Disk for Memory {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.with(|file| file.clone()))
+/// The records of a ledger's file, as [`ledger_file`] reads them.
+pub fn records_of(disk: &MemoryDisk) -> Vec<u8> {
+    let (mut rest, mut out) = (disk.bytes().split_off(MAGIC.len()), Vec::new());
+    while rest.len() > FRAME_HEADER {
+        let length = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
+        out.extend([rest[1], rest[0]]);
+        out.extend(&rest[FRAME_HEADER..FRAME_HEADER + length]);
+        rest.drain(..FRAME_HEADER + length);
     }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.with(|file| file.extend(bytes));
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        self.with(|file| file.truncate(length));
-        Ok(())
-    }
+    out
 }

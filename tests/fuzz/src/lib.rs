@@ -35,7 +35,8 @@ pub use device::{CONFIG as DEVICE, Steps, device, device_mqtt};
 pub use device_channel::device_channel;
 pub use dtls::{dtls_place, dtls_sessions, dtls_table};
 pub use embedded::{
-    Memory, ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, transaction,
+    ledger_answer, ledger_file, ledger_question, ledger_record, open_ledger, records_of,
+    transaction,
 };
 pub use history::{channel_history, channel_record};
 pub use ledger::{LEDGER, anchor_evidence, fee_budgets, outbox_record};

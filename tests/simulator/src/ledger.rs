@@ -3,12 +3,10 @@
 //! Guarantees: a request is submitted until it has landed or can't any more; one transaction of an account at a time.
 //! Does not: bump fees or know budgets; the real outbox is tested on its own.
 
-use std::io;
-
 use sluicegate_embedded::{
     Chain, Settings,
     asset::{native_asset, payout_address},
-    disk::Disk,
+    disk::MemoryDisk,
     transaction::Body,
 };
 use sluicegate_ledger::{Cursor, Event, Request, Status, TransactionId};
@@ -22,29 +20,6 @@ pub const GRANT: u64 = 1_000_000;
 
 const NAME: &str = "simulated";
 const FEE: u64 = 10;
-
-#[derive(Debug, Default)]
-struct Memory(Vec<u8>);
-
-impl Disk for Memory {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend(bytes);
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.truncate(usize::try_from(length).unwrap());
-        Ok(())
-    }
-}
 
 /// The ledger of a world.
 pub struct Ledger {
@@ -87,7 +62,7 @@ impl Ledger {
             heartbeat_ms: Some(1_000),
             ..Settings::new(NAME)
         };
-        let chain = Chain::open(Box::<Memory>::default(), settings, &[1; 32], now_ms).unwrap();
+        let chain = Chain::open(Box::<MemoryDisk>::default(), settings, &[1; 32], now_ms).unwrap();
         Self { chain, is_stalled: false }
     }
 

@@ -3,54 +3,10 @@
 //! Guarantees: none is taken for another; each prints as 64 lower-case hexadecimal digits.
 //! Does not: hash; see [`super::Params::id`], [`super::State::hash`] and [`super::abi`].
 
-use core::fmt;
-
 use sha3::{Digest as _, Sha3_256};
 
 use super::{Address, abi};
-use crate::digest::from_hex;
-
-macro_rules! hash {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// Takes 32 bytes as they are.
-            pub const fn new(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// Takes a slice of exactly 32 bytes.
-            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-                bytes.try_into().ok().map(Self)
-            }
-
-            /// Reads 64 hexadecimal digits of either case.
-            pub fn from_hex(text: &str) -> Option<Self> {
-                from_hex(text).map(Self)
-            }
-
-            /// The 32 bytes.
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-    };
-}
+use crate::digest::hash;
 
 hash! {
     /// A channel's identity: the hash of its parameters.

@@ -1,12 +1,13 @@
 //! Seeds for `sluicegate-embedded`: a short life of a ledger.
 
 use sluicegate_embedded::{
+    disk::MemoryDisk,
     owner::Faults,
     record::{Genesis, Record},
     transaction::{Body, Transaction},
     wire::{Admin, Answer, Question},
 };
-use sluicegate_fuzz::{LEDGER, Memory, open_ledger};
+use sluicegate_fuzz::{LEDGER, open_ledger, records_of};
 use sluicegate_ledger::{Cursor, Error, Request, TransactionId};
 use sluicegate_protocol::sha256;
 
@@ -55,9 +56,9 @@ fn questions() -> Vec<Seed> {
 
 /// A ledger with an anchor: its file, and what it answers.
 fn life() -> Vec<Seed> {
-    let disk = Memory::default();
+    let disk = MemoryDisk::default();
     let mut chain = open_ledger(&disk).expect("an empty disk becomes a ledger");
-    let empty = disk.records();
+    let empty = records_of(&disk);
     let accepted = chain.submit(&transaction(0).to_bytes()).expect("the account has its grant");
     assert!(accepted == id(), "the ledger gives the identifier that was signed");
     chain.submit(&transaction(1).to_bytes()).expect("the nonce follows");
@@ -70,7 +71,7 @@ fn life() -> Vec<Seed> {
     let answer = |name, answer: Answer| ("ledger_answer", name, answer.to_bytes());
     vec![
         ("ledger_file", "new", empty),
-        ("ledger_file", "two-blocks", disk.records()),
+        ("ledger_file", "two-blocks", records_of(&disk)),
         answer("account", Answer::Account(account)),
         answer("anchor", Answer::Anchor(chain.find(&digest))),
         answer("no-anchor", Answer::Anchor(None)),

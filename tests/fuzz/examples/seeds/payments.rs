@@ -4,10 +4,11 @@
 use sluicegate_embedded::{
     Chain,
     asset::{native_asset, payout_address},
+    disk::MemoryDisk,
     transaction::{Body, Transaction},
     wire::{Answer, Question},
 };
-use sluicegate_fuzz::{LEDGER, Memory, open_ledger};
+use sluicegate_fuzz::{LEDGER, open_ledger, records_of};
 use sluicegate_ledger::{
     Claim, Conclusion, Cursor, Deposit, Registration, Request, SignedState, Withdrawal,
     outbox::Record,
@@ -56,7 +57,7 @@ fn questions() -> Vec<Seed> {
 
 /// The channel on a ledger: its file, and what it answers.
 fn life() -> Vec<Seed> {
-    let disk = Memory::default();
+    let disk = MemoryDisk::default();
     let mut chain = open_ledger(&disk).expect("an empty disk becomes a ledger");
     for (request, nonce) in requests().into_iter().zip(0..) {
         let bytes = transaction(nonce, &request).to_bytes();
@@ -66,7 +67,7 @@ fn life() -> Vec<Seed> {
         }
     }
     let events = chain.events(&Cursor(Vec::new())).expect("an empty cursor is the beginning");
-    [vec![("ledger_file", "channel", disk.records())], answers(&chain)]
+    [vec![("ledger_file", "channel", records_of(&disk))], answers(&chain)]
         .concat()
         .into_iter()
         .chain([("ledger_answer", "channel-events", Answer::Events(events).to_bytes())])
