@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use sluicegate_protocol::channel::exchange;
+
 /// Where a channel stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -68,6 +70,23 @@ impl Phase {
         }
     }
 
+    /// How a device that signs for itself is told; none while the channel has no id.
+    pub const fn shown(self) -> Option<exchange::Phase> {
+        Some(match self {
+            Self::Proposing | Self::Offered => return None,
+            Self::Exchanging => exchange::Phase::Exchanging,
+            Self::Funding => exchange::Phase::Funding,
+            Self::Open => exchange::Phase::Open,
+            Self::Proposed => exchange::Phase::Proposed,
+            Self::Asked => exchange::Phase::Asked,
+            Self::Final => exchange::Phase::Final,
+            Self::Disputed => exchange::Phase::Disputed,
+            Self::Concluded => exchange::Phase::Concluded,
+            Self::Withdrawn => exchange::Phase::Withdrawn,
+            Self::Abandoned => exchange::Phase::Abandoned,
+        })
+    }
+
     /// Whether nothing can happen any more that touches money.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Withdrawn | Self::Abandoned)
@@ -82,5 +101,20 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_told_every_phase_that_has_an_id_and_each_as_itself() {
+        let shown: Vec<_> = Phase::ALL.iter().filter_map(|phase| phase.shown()).collect();
+        assert_eq!(shown, exchange::Phase::ALL);
+        for (phase, shown) in Phase::ALL.iter().filter_map(|phase| Some((phase, phase.shown()?))) {
+            assert_eq!(format!("{shown:?}").to_lowercase(), phase.name());
+            assert_eq!(shown.is_over(), phase.is_over());
+        }
     }
 }

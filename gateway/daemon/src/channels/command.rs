@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluicegate_channels::{
     Record,
-    effect::Notice,
+    effect::{self, Notice},
     node::{About, Output, opening::Proposal},
 };
 use sluicegate_protocol::channel::{Allocation, Amount, ChannelId};
@@ -122,6 +122,11 @@ impl Waiting {
         }
     }
 
+    /// Somebody waits for the answer to a proposal.
+    pub(super) fn opens(&mut self, proposal: [u8; 32], reply: Reply) {
+        self.openings.insert(proposal, reply);
+    }
+
     /// What waited for its turn in the channel is refused.
     pub(super) fn refused(&mut self, channel: &ChannelId, reason: &str) {
         if let Some(reply) = self.payments.remove(channel) {
@@ -198,7 +203,7 @@ impl Channels {
         }
         let refusal = outputs.iter().find_map(refusal);
         match (refusal, command_pays) {
-            (Some(reason), _) => return self.answers.push((reply, Err(reason))),
+            (Some((reason, _)), _) => return self.answers.push((reply, Err(reason))),
             (None, true) => drop(self.waiting.payments.insert(channel, reply)),
             (None, false) => self.answers.push((reply, Ok(Answer::Done))),
         }
@@ -225,9 +230,12 @@ impl Channels {
     }
 }
 
-fn refusal(output: &Output) -> Option<String> {
+/// Why a command is refused, and whether it may be given again.
+pub(super) fn refusal(output: &Output) -> Option<(String, bool)> {
     match output {
-        Output::Refuse { refusal, .. } => Some(refusal.to_string()),
+        Output::Refuse { refusal, .. } => {
+            Some((refusal.to_string(), *refusal == effect::Refusal::Busy))
+        }
         _ => None,
     }
 }
