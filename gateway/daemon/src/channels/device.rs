@@ -50,7 +50,7 @@ pub enum Said {
     /// Prove the key with this.
     Challenge(KeyChallenge),
     /// Its channels.
-    Channels(List),
+    Channels(Box<List>),
     /// It is done, or it is under way and goes on by itself.
     Done,
     /// The channel begins.
@@ -106,7 +106,7 @@ impl Channels {
             Ask::Challenge => self.challenge(device),
             Ask::Close(channel) => self.ends(device, channel, false, turn),
             Ask::Dispute(channel) => self.ends(device, channel, true, turn),
-            Ask::List => Ok(Said::Channels(self.signing.list(&self.node, device))),
+            Ask::List => Ok(Said::Channels(Box::new(self.signing.list(&self.node, device)))),
             Ask::Open(request) => return self.opens(device, *request, reply, turn),
             Ask::Pay(channel, request) => self.pays(device, channel, &request, turn),
             Ask::Prove(proof) => self.proves(device, &proof, turn),

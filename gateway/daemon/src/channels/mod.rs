@@ -51,7 +51,7 @@ use self::{
     turn::{Deed, Turn},
 };
 pub use self::{
-    command::{Answer, Command, Summary},
+    command::{Answer, Command, Summary, Terms},
     device::{Ask, Denied, Said},
 };
 use crate::{

@@ -121,7 +121,7 @@ fn message<M: Message>(request: &Request) -> Result<Box<M>, Response> {
 fn respond(outcome: Result<Said, Denied>) -> Response {
     match outcome {
         Ok(Said::Challenge(challenge)) => told(Code::CONTENT, &challenge),
-        Ok(Said::Channels(channels)) => told(Code::CONTENT, &channels),
+        Ok(Said::Channels(channels)) => told(Code::CONTENT, &*channels),
         Ok(Said::Done) => Response::new(Code::CHANGED),
         Ok(Said::Opened(channel)) => {
             let id = channel.to_string();
