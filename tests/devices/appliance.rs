@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use sluicegate_device::senml::{Decimal, Format, NewRecord, Writer};
+use sluicegate_device::{
+    coap::{Event, Request},
+    senml::{Decimal, Format, NewRecord, Writer},
+};
 
 /// Pause between two readings.
 pub(crate) const PERIOD: Duration = Duration::from_millis(500);
@@ -20,6 +23,42 @@ pub(crate) trait Appliance {
     fn changed(&mut self) -> Option<usize> {
         None
     }
+
+    /// The number of its first reading.
+    fn first_seq(&self) -> u64 {
+        1
+    }
+
+    /// Somebody says what only this appliance may understand.
+    fn obey(&mut self, order: &str) {
+        eprintln!("not understood: {order}");
+    }
+
+    /// The next request to the gateway that is not about readings.
+    fn request(&mut self, _now: Duration) -> Option<Request<'_>> {
+        None
+    }
+
+    /// That request has begun.
+    fn begun(&mut self) {}
+
+    /// What came of it.
+    fn hear(&mut self, _now: Duration, event: &Event<'_>) {
+        eprintln!("{event:?}");
+    }
+
+    /// When there is a request; none while one is under way.
+    fn next_request(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether a request is under way.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// There is a new session.
+    fn reconnected(&mut self, _now: Duration) {}
 }
 
 /// The pack of one record, taken now; the base name is the device's name and a colon.

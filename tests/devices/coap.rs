@@ -61,7 +61,8 @@ impl<A: Appliance + Application> Station<A> {
         let any = if gateway.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any).await.map_err(refused)?;
         socket.connect(gateway).await.map_err(refused)?;
-        let config = Config { seed: seed(), block: BlockSize::B512, next_seq: 1 };
+        let config =
+            Config { seed: seed(), block: BlockSize::B512, next_seq: appliance.first_seq() };
         let mut device = Box::new(Device::new(config));
         let long = |error| format!("{}: {error}", enrolment.name);
         device.register(&enrolment.name, LIFETIME).map_err(long)?;
@@ -114,6 +115,7 @@ impl<A: Appliance + Application> Station<A> {
                 self.online = online;
                 self.renew();
             }
+            Order::Other(order) => self.appliance.obey(&order),
         }
     }
 
@@ -150,13 +152,16 @@ impl<A: Appliance + Application> Station<A> {
 
     /// Whether the gateway owes an answer.
     fn expects(&self) -> bool {
-        !self.session.is_connected() || !self.device.readings().is_empty()
+        !self.session.is_connected()
+            || !self.device.readings().is_empty()
+            || self.appliance.is_waiting()
     }
 
     fn next_wake(&self) -> Instant {
         let silence = self.expects().then_some(self.heard + SILENCE);
-        let device = self.session.is_connected().then(|| self.device.next_deadline()).flatten();
-        let device = device.map(|since| self.start + since);
+        let own = self.device.next_deadline().into_iter().chain(self.appliance.next_request());
+        let own = own.min().filter(|_| self.session.is_connected());
+        let device = own.map(|since| self.start + since);
         let far = Instant::now() + SILENCE;
         [silence, device, self.session.next_timeout()].into_iter().flatten().fold(far, Instant::min)
     }
@@ -169,9 +174,15 @@ impl<A: Appliance + Application> Station<A> {
                 self.device.changed(resource);
             }
             let now = Instant::now();
-            match self.device.poll(now.duration_since(self.start), &mut self.appliance) {
+            let since = now.duration_since(self.start);
+            if let Some(request) = self.appliance.request(since)
+                && self.device.request(&request).is_ok()
+            {
+                self.appliance.begun();
+            }
+            match self.device.poll(since, &mut self.appliance) {
                 Some(Output::Send(datagram)) => self.session.send(now, datagram),
-                Some(Output::Event(event)) => tell(event),
+                Some(Output::Event(event)) => hear(&mut self.appliance, since, event),
                 None => return,
             }
             self.perform_session();
@@ -188,12 +199,14 @@ impl<A: Appliance + Application> Station<A> {
                 dtls::Event::Send(_) => {}
                 dtls::Event::Connected => {
                     eprintln!("session open");
-                    self.device.reconnected(self.start.elapsed());
+                    let now = self.start.elapsed();
+                    self.device.reconnected(now);
+                    self.appliance.reconnected(now);
                 }
                 dtls::Event::Data(datagram) => {
                     let now = self.start.elapsed();
                     let event = self.device.handle(now, &datagram, &mut self.appliance);
-                    event.into_iter().for_each(tell);
+                    event.into_iter().for_each(|event| hear(&mut self.appliance, now, event));
                 }
                 dtls::Event::Closed => {
                     eprintln!("session closed");
@@ -204,11 +217,11 @@ impl<A: Appliance + Application> Station<A> {
     }
 }
 
-fn tell(event: Event<'_>) {
+fn hear(appliance: &mut impl Appliance, now: Duration, event: Event<'_>) {
     match event {
         Event::Report(report) => tell_report(&report),
         Event::Registered(is) => eprintln!("registered: {is}"),
-        Event::Application(event) => eprintln!("{event:?}"),
+        Event::Application(event) => appliance.hear(now, &event),
     }
 }
 

@@ -5,26 +5,26 @@ use std::io;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// What somebody does to the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
     /// `finish`: measure no more, and end when all is acknowledged.
     Finish,
     /// `network off` or `network on`.
     Network(bool),
+    /// Anything else: the appliance may understand it.
+    Other(String),
 }
 
 /// Orders as they come.
 pub(crate) struct Control(UnboundedReceiver<Order>);
 
 impl Control {
-    /// Reads lines of standard input; others than orders are passed.
+    /// Reads lines of standard input.
     pub(crate) fn from_stdin() -> Self {
         let (sender, receiver) = unbounded_channel();
         std::thread::spawn(move || {
             for line in io::stdin().lines().map_while(Result::ok) {
-                if let Some(order) = parse(&line) {
-                    let _ = sender.send(order);
-                }
+                let _ = sender.send(parse(&line));
             }
         });
         Self(receiver)
@@ -36,11 +36,11 @@ impl Control {
     }
 }
 
-fn parse(line: &str) -> Option<Order> {
+fn parse(line: &str) -> Order {
     match line.trim() {
-        "finish" => Some(Order::Finish),
-        "network off" => Some(Order::Network(false)),
-        "network on" => Some(Order::Network(true)),
-        _ => None,
+        "finish" => Order::Finish,
+        "network off" => Order::Network(false),
+        "network on" => Order::Network(true),
+        other => Order::Other(other.to_owned()),
     }
 }

@@ -103,6 +103,7 @@ impl<A: Appliance> Broker<A> {
                 eprintln!("network {}", if online { "on" } else { "off" });
                 if online { self.connect() } else { self.disconnect() }
             }
+            Order::Other(order) => self.appliance.obey(&order),
         }
     }
 

@@ -77,6 +77,8 @@ pub enum Input {
     PatienceOver,
     /// The same, and the record comes from a backup.
     PatienceOverRestored,
+    /// The same, and it is the device that has not signed.
+    PatienceOverUnsigned,
     /// A command that can't be followed.
     Impossible(Refusal),
     /// The owner pays.

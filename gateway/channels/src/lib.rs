@@ -10,12 +10,14 @@
 //! - [`policy`]: what a channel may be
 //! - [`funder`]: what the ledger is asked to do
 //! - [`key`]: what a device's key may sign, limits included
+//! - [`device`]: what a device that signs for itself is asked and told
 //! - [`record`]: what is durable of a channel
 //! - [`watcher`]: which input a ledger event is
 //! - [`wire`]: go-perun's messages in both of its encodings
 #![forbid(unsafe_code)]
 
 pub mod classify;
+pub mod device;
 pub mod effect;
 mod error;
 pub mod funder;

@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use sluicegate_protocol::channel::exchange;
+
 /// Where a channel stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -52,20 +54,28 @@ impl Phase {
 
     /// The name in the table, in D-Bus and for the administrator.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Proposing => "proposing",
-            Self::Offered => "offered",
-            Self::Exchanging => "exchanging",
-            Self::Funding => "funding",
-            Self::Open => "open",
-            Self::Proposed => "proposed",
-            Self::Asked => "asked",
-            Self::Final => "final",
-            Self::Disputed => "disputed",
-            Self::Concluded => "concluded",
-            Self::Withdrawn => "withdrawn",
-            Self::Abandoned => "abandoned",
+        match (self, self.shown()) {
+            (_, Some(shown)) => shown.name(),
+            (Self::Proposing, None) => "proposing",
+            (_, None) => "offered",
         }
+    }
+
+    /// How a device that signs for itself is told; none while the channel has no id.
+    pub const fn shown(self) -> Option<exchange::Phase> {
+        Some(match self {
+            Self::Proposing | Self::Offered => return None,
+            Self::Exchanging => exchange::Phase::Exchanging,
+            Self::Funding => exchange::Phase::Funding,
+            Self::Open => exchange::Phase::Open,
+            Self::Proposed => exchange::Phase::Proposed,
+            Self::Asked => exchange::Phase::Asked,
+            Self::Final => exchange::Phase::Final,
+            Self::Disputed => exchange::Phase::Disputed,
+            Self::Concluded => exchange::Phase::Concluded,
+            Self::Withdrawn => exchange::Phase::Withdrawn,
+            Self::Abandoned => exchange::Phase::Abandoned,
+        })
     }
 
     /// Whether nothing can happen any more that touches money.
@@ -82,5 +92,21 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_told_every_phase_that_has_an_id_and_each_as_itself() {
+        let shown: Vec<_> = Phase::ALL.iter().filter_map(|phase| phase.shown()).collect();
+        assert_eq!(shown, exchange::Phase::ALL);
+        for (phase, shown) in Phase::ALL.iter().filter_map(|phase| Some((phase, phase.shown()?))) {
+            assert_eq!(format!("{phase:?}"), format!("{shown:?}"));
+            assert_eq!(format!("{phase:?}").to_lowercase(), phase.name());
+            assert_eq!(shown.is_over(), phase.is_over());
+        }
     }
 }

@@ -2,12 +2,18 @@
 //!
 //! Guarantees: one registry, one intake, one list of commands for all transports. Does not: own a socket.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+};
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Error,
+    channels::Handle,
     clock::Clock,
     config::Config,
     devices::{Registry, changes::Changes, commands::Commands, contacts::Contacts, states::States},
@@ -36,6 +42,8 @@ pub struct Field {
     pub health: FieldHealth,
     /// One proof at a time is built and handed over.
     pub proofs: Arc<Semaphore>,
+    /// The way to the payment channels, once they have begun.
+    pub channels: Rc<OnceCell<Handle>>,
     /// The store.
     pub keeper: Keeper,
     /// The clocks.
@@ -82,6 +90,7 @@ impl Field {
             reloaded: Rc::new(watch::channel(0).0),
             health: FieldHealth::default(),
             proofs: Arc::new(Semaphore::new(1)),
+            channels: Rc::default(),
             keeper,
             clock,
         })

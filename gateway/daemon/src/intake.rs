@@ -238,7 +238,7 @@ mod tests {
                     Arrival { payload: payload.into_bytes(), ..arrival("meter-1", value, 0) };
                 parts.intake.take(arrival, None).await.unwrap();
                 let news = parts.changes.next().await;
-                assert_eq!(news.get(&observed), Some(&value.to_string()));
+                assert_eq!(news[&observed].bytes, value.to_string().as_bytes());
             }
             parts.close();
         });

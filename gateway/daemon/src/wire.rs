@@ -20,7 +20,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    channels::Summary,
+    channels::{Summary, Terms},
     devices::{record::Outcome, twin::Twin},
     prove::Question,
 };
@@ -64,6 +64,8 @@ pub enum ChannelRequest {
     Pay(PayChannel),
     /// One channel.
     Show(String),
+    /// What devices have to know that sign for themselves.
+    Terms,
 }
 
 /// A channel to be.
@@ -163,6 +165,8 @@ pub enum Response {
     Refused(Refused),
     /// How the gateway is.
     Status(Box<Status>),
+    /// What devices have to know that sign for themselves.
+    Terms(Terms),
     /// What is known of a device.
     Twin(Box<Twin>),
 }

@@ -3,7 +3,7 @@
 //! Guarantees: a payment that the balance or the turn forbids is named before anything is recorded. Does not: know
 //! limits; the signer does.
 
-use sluicegate_protocol::channel::{Amount, Signature, WithdrawalAuth};
+use sluicegate_protocol::channel::{Amount, Signature, State, WithdrawalAuth};
 
 use crate::{
     Phase,
@@ -62,9 +62,13 @@ impl Record {
         let Some(pending) = self.pending.as_ref().filter(|pending| pending.own.is_none()) else {
             return false;
         };
-        let signer = &self.params.participants[self.own].address;
-        own.state.verify_state(&pending.state, signer).is_ok()
-            && self.has_withdrawals(&own.withdrawals, &pending.state.outcome.balances)
+        self.is_own_signature_of(own, &pending.state)
+    }
+
+    /// Whether a signature is that of a state by our participant, with every authorisation it needs.
+    pub fn is_own_signature_of(&self, own: &OwnSignature, state: &State) -> bool {
+        own.state.verify_state(state, self.own_address()).is_ok()
+            && self.has_withdrawals(&own.withdrawals, &state.outcome.balances)
     }
 
     fn has_withdrawals(&self, withdrawals: &[Option<Signature>], balances: &[[Amount; 2]]) -> bool {

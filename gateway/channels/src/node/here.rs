@@ -3,10 +3,15 @@
 //! Guarantees: a signature of a device counts only if it is right in every part; time makes the same things happen
 //! whenever it is asked for. Does not: sleep; [`Node::tick`] is called when there is time.
 
-use sluicegate_protocol::channel::{Amount, ChannelId};
+use sluicegate_protocol::channel::{Amount, ChannelId, PARTICIPANTS, State};
 
 use super::{Node, Now, Output, Slot};
-use crate::{Input, Phase, effect::Notice, record::OwnSignature};
+use crate::{
+    Input, Phase,
+    effect::Notice,
+    input::PeerUpdate,
+    record::{OwnSignature, Pending},
+};
 
 /// The longest time between two repetitions, in milliseconds.
 const MAX_WAIT_MS: u64 = 60_000;
@@ -54,9 +59,16 @@ impl Node {
             if slot.record.is_own_signature(&own) {
                 slot.record.signature(own)
             } else {
-                Input::Forged("a signature of the device that does not fit".into())
+                let forged = || Input::Forged("a signature of the device that does not fit".into());
+                slot.too_late(&own).unwrap_or_else(forged)
             }
         })
+    }
+
+    /// Whether a signature is of an update of the peer that was turned down for want of it, and nothing newer was signed
+    /// since: then both have signed it.
+    pub fn is_late_signature(&self, channel: &ChannelId, own: &OwnSignature) -> bool {
+        self.channels.get(channel).is_some_and(|slot| slot.too_late(own).is_some())
     }
 
     /// A device refuses to sign, and why.
@@ -124,6 +136,7 @@ impl Node {
         if is_deadline {
             return slot.record.at_ledger_time(now.ledger_s);
         }
+        slot.keep_late();
         let timer = slot.timer.as_mut()?;
         timer.wait_ms = timer.wait_ms.saturating_mul(2).min(MAX_WAIT_MS);
         timer.due_ms = now.ms.saturating_add(timer.wait_ms);
@@ -134,6 +147,9 @@ impl Node {
             }
             (Phase::Open | Phase::Funding, true, true) => Input::PatienceOverRestored,
             (Phase::Open | Phase::Funding, ..) => return slot.record.next(),
+            (Phase::Proposed, _, true) if slot.record.waits_for_own() => {
+                Input::PatienceOverUnsigned
+            }
             (Phase::Proposed, _, true) => Input::PatienceOver,
             _ => slot.record.overdue(),
         })
@@ -162,6 +178,29 @@ impl Slot {
             return Some(true);
         }
         self.timer.filter(|timer| timer.due_ms <= now.ms).map(|_| false)
+    }
+
+    /// The update that is about to be turned down: the device may be signing it.
+    fn keep_late(&mut self) {
+        let pending = self.record.pending.as_ref().filter(|_| self.record.phase == Phase::Asked);
+        if let Some(Pending { state, peer: Some(peer), .. }) = pending {
+            self.late = Some(PeerUpdate { state: Box::new(state.clone()), signature: *peer });
+        }
+    }
+
+    /// What a signature means that comes after its update was turned down.
+    fn too_late(&self, own: &OwnSignature) -> Option<Input> {
+        let PeerUpdate { state, signature } = self.late.as_ref()?;
+        let is_newest = self.record.phase == Phase::Open && self.record.highest == state.version;
+        if !is_newest || !self.record.is_own_signature_of(own, state) {
+            return None;
+        }
+        let mut signatures = [*signature; PARTICIPANTS];
+        *signatures.get_mut(self.record.own)? = own.state;
+        let mut signed = self.record.signed_by_both(State::clone(state), signatures)?;
+        signed.withdrawals.clone_from(&own.withdrawals);
+        let (signed, is_final) = (Box::new(signed), state.is_final);
+        Some(if is_final { Input::SyncAheadFinal(signed) } else { Input::SyncAhead(signed) })
     }
 
     fn danger(&self, now: Now, warn_s: u64) -> Option<Notice> {

@@ -163,6 +163,8 @@ struct Slot {
     record: Box<Record>,
     last: Option<LastSigned>,
     held: Option<PeerUpdate>,
+    /// An update that was turned down because the device did not answer in time: it may have signed.
+    late: Option<PeerUpdate>,
     timer: Option<Timer>,
     /// We asked for a synchronisation: what comes next is its answer.
     asked_sync: bool,
@@ -250,7 +252,8 @@ impl Node {
             let funding = FundingId::of(&id, &participant.address);
             self.funding.insert(funding, (id, place));
         }
-        let slot = Slot { record, last, held: None, timer: None, asked_sync: false, answers: 0 };
+        let (held, late, timer) = (None, None, None);
+        let slot = Slot { record, last, held, late, timer, asked_sync: false, answers: 0 };
         self.channels.insert(id, slot);
     }
 
@@ -329,6 +332,9 @@ impl Node {
             }
             None => return Some(Input::NoSignature("the device is not enrolled".into())),
         };
+        if key.address() != *record.own_address() {
+            return Some(Input::NoSignature("the channel was opened with another key".into()));
+        }
         if let Err(reason) = self.settings.policy.check_state(&request.state.outcome) {
             return Some(Input::NoSignature(reason));
         }

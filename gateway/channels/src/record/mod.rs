@@ -161,6 +161,11 @@ impl Record {
         1 - self.own
     }
 
+    /// Our address.
+    pub const fn own_address(&self) -> &Address {
+        &self.params.participants[self.own].address
+    }
+
     /// The peer's address.
     pub const fn peer_address(&self) -> &Address {
         &self.params.participants[self.peer_place()].address

@@ -17,6 +17,10 @@ impl Work {
                 self.dispute("the peer does not answer");
                 None
             }
+            Input::PatienceOverUnsigned if self.record.phase == Phase::Proposed => {
+                self.withdraw_request();
+                None
+            }
             Input::PatienceOverRestored => self.patience_over_restored(),
             Input::Deadline => self.deadline(),
             Input::Connected => self.connected(),
@@ -24,6 +28,13 @@ impl Work {
             Input::Restored => self.restored(),
             input => Some(input),
         }
+    }
+
+    /// The device is asked no longer. It may have signed all the same, so the version is never asked for again.
+    fn withdraw_request(&mut self) {
+        self.record.burn(0);
+        self.tell(Notice::Refused("the device did not sign in time".into()));
+        self.enter(Phase::Open);
     }
 
     fn overdue(&mut self) -> Taken {

@@ -14,7 +14,7 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 52] = [
+pub(crate) const INPUTS: [&str; 53] = [
     "accepted",
     "agree",
     "close",
@@ -39,6 +39,7 @@ pub(crate) const INPUTS: [&str; 52] = [
     "overdue",
     "patience over",
     "patience over, restored",
+    "patience over, unsigned",
     "pay",
     "refused update",
     "registered newer",
@@ -224,8 +225,8 @@ fn prepare_proposed(name: &str, record: &mut Record) {
         matches!(name, "countersigned final" | "final rejected" | "signature of a final");
     let state = later(record, 4, 2, is_final);
     let change = Change::Pay { asset: 0, amount: Amount::from(1_u64) };
-    let unsigned =
-        matches!(name, "signature" | "signature of a final" | "no signature" | "unsigned");
+    let unsigned = name.ends_with("unsigned")
+        || matches!(name, "signature" | "signature of a final" | "no signature");
     let own = (!unsigned).then(|| own(&state));
     if !unsigned {
         record.highest = 4;
@@ -285,6 +286,7 @@ fn input(name: &str, channel: &Channel) -> Input {
         "overdue" => Input::Overdue,
         "patience over" => Input::PatienceOver,
         "patience over, restored" => Input::PatienceOverRestored,
+        "patience over, unsigned" => Input::PatienceOverUnsigned,
         "pay" => Input::Pay { asset: 0, amount: Amount::from(1_u64) },
         "refused update" => Input::RefusedUpdate { version: 9, reason },
         "registered newer" => Input::RegisteredNewer(view(), Some(ahead(false))),

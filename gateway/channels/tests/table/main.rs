@@ -96,6 +96,7 @@ fn name_of(input: &Input) -> &'static str {
         Input::Overdue => "overdue",
         Input::PatienceOver => "patience over",
         Input::PatienceOverRestored => "patience over, restored",
+        Input::PatienceOverUnsigned => "patience over, unsigned",
         Input::Pay { .. } => "pay",
         Input::RefusedUpdate { .. } => "refused update",
         Input::RegisteredNewer(..) => "registered newer",

@@ -13,7 +13,7 @@ use super::{Channels, Handle, Links, Plan, Unconnected};
 use crate::{
     Error,
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, Signs},
     effects::Effects,
     field::Field,
     peers::{PeerEvent, Peers, PeersHandle, Settings},
@@ -65,7 +65,7 @@ async fn try_begin(
         Some((peers, _)) => peers.address().clone(),
         None => wire_address(config)?,
     };
-    let devices = field.registry.names();
+    let devices = represented(field);
     let plan = match Plan::of(config, settings, ledger.terms(), address, &devices) {
         Ok(plan) => plan,
         Err(error) => {
@@ -81,13 +81,22 @@ async fn try_begin(
         None => Box::new(Unconnected),
     };
     let (task, handle) = Channels::new(field.keeper.clone(), ledger, links, clock, plan);
-    let task = task.noting(effects);
+    let task = task.noting(effects).telling(field.changes.clone());
+    let _ = field.channels.set(handle.clone());
     let hearing = hear(connections.map(|(_, events)| events), handle.clone());
     let task = Box::pin(async move {
         tokio::join!(task.run(), hearing);
         std::future::pending().await
     });
     Ok(Begun { handle: Some(handle), peers, task })
+}
+
+/// Devices for which the gateway signs.
+fn represented(field: &Field) -> Vec<String> {
+    let mut names = field.registry.names();
+    let signs = |name: &String| Some(field.registry.get(name)?.device.signs);
+    names.retain(|name| signs(name) == Some(Signs::Gateway));
+    names
 }
 
 /// Before the gateway is ready: the key is made the first time, and that takes a second. Without connections the

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluicegate_channels::{
     Record,
-    effect::Notice,
-    node::{About, Output, opening::Proposal},
+    effect::{self, Notice},
+    node::{About, Output, Settings, opening::Proposal},
 };
-use sluicegate_protocol::channel::{Allocation, Amount, ChannelId};
+use sluicegate_protocol::channel::{Allocation, Amount, Asset, ChannelId};
 
 use super::{Channels, Reply, turn::Turn};
 use crate::credentials;
@@ -42,6 +42,8 @@ pub enum Command {
     Pay(ChannelId, Amount),
     /// One channel.
     Show(ChannelId),
+    /// What devices have to know that sign for themselves.
+    Terms,
 }
 
 /// What the owner gets.
@@ -53,6 +55,31 @@ pub enum Answer {
     Done,
     /// The channel begins.
     Opened(ChannelId),
+    /// What devices have to know that sign for themselves.
+    Terms(Terms),
+}
+
+/// What a device that signs for itself has to know of its owner and the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Who is paid by withdrawals: the owner's account.
+    pub receiver: String,
+    /// What channels hold: `ethereum`, the chain and the holder; or another backend's number and the asset's bytes.
+    pub assets: Vec<String>,
+}
+
+impl Terms {
+    fn of(settings: &Settings) -> Self {
+        let written = |asset: &Asset| match asset {
+            Asset::Ethereum { chain_id, holder } => format!("ethereum {chain_id} {holder}"),
+            Asset::Other { backend, id } => {
+                let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{backend} {id}")
+            }
+        };
+        let assets = settings.policy.assets.iter().map(|known| written(&known.asset));
+        Self { receiver: settings.receiver.to_string(), assets: assets.collect() }
+    }
 }
 
 /// A channel as people see it; amounts are base units.
@@ -125,6 +152,11 @@ impl Waiting {
         }
     }
 
+    /// Somebody waits for the answer to a proposal.
+    pub(super) fn opens(&mut self, proposal: [u8; 32], reply: Reply) {
+        self.openings.insert(proposal, reply);
+    }
+
     /// What waited for its turn in the channel is refused.
     pub(super) fn refused(&mut self, channel: &ChannelId, reason: &str) {
         if let Some(reply) = self.payments.remove(channel) {
@@ -179,6 +211,10 @@ impl Channels {
                 let answer = one.map(|one| Answer::Channels(vec![one])).ok_or_else(unknown);
                 return self.answers.push((reply, answer));
             }
+            Command::Terms => {
+                let terms = Terms::of(&self.plan.settings);
+                return self.answers.push((reply, Ok(Answer::Terms(terms))));
+            }
             Command::Open { peer, device, own, theirs, challenge_s } => {
                 let challenge_s = challenge_s.unwrap_or(self.plan.challenge_s);
                 return match self.open((peer, device), [own, theirs], challenge_s, turn) {
@@ -201,7 +237,7 @@ impl Channels {
         }
         let refusal = outputs.iter().find_map(refusal);
         match (refusal, command_pays) {
-            (Some(reason), _) => return self.answers.push((reply, Err(reason))),
+            (Some((reason, _)), _) => return self.answers.push((reply, Err(reason))),
             (None, true) => drop(self.waiting.payments.insert(channel, reply)),
             (None, false) => self.answers.push((reply, Ok(Answer::Done))),
         }
@@ -228,9 +264,12 @@ impl Channels {
     }
 }
 
-fn refusal(output: &Output) -> Option<String> {
+/// Why a command is refused, and whether it may be given again.
+pub(super) fn refusal(output: &Output) -> Option<(String, bool)> {
     match output {
-        Output::Refuse { refusal, .. } => Some(refusal.to_string()),
+        Output::Refuse { refusal, .. } => {
+            Some((refusal.to_string(), *refusal == effect::Refusal::Busy))
+        }
         _ => None,
     }
 }

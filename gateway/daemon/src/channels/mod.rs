@@ -11,10 +11,12 @@
 
 mod begin;
 mod command;
+mod device;
 mod ledger;
 mod serve;
 mod setup;
 mod signatures;
+mod signing;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -40,17 +42,24 @@ use tokio::{
 };
 
 pub(crate) use self::begin::{Begun, begin};
-pub use self::command::{Answer, Command, Summary};
+pub(crate) use self::signing::place;
 use self::{
     command::Waiting,
+    device::DeviceReply,
     ledger::{LedgerTime, Page},
+    signing::Signing,
     turn::{Deed, Turn},
+};
+pub use self::{
+    command::{Answer, Command, Summary, Terms},
+    device::{Ask, Denied, Said},
 };
 use crate::{
     Error,
     clock::Clock,
     credentials,
     desk::Desk,
+    devices::changes::Changes,
     effects::Effects,
     keeper::Keeper,
     peers::{PeerEvent, PeersHandle},
@@ -108,7 +117,7 @@ pub struct Rule {
 pub struct Plan {
     /// The node's own settings.
     pub settings: Settings,
-    /// Devices and who signs for them.
+    /// Devices for which this gateway signs; the others are in the store.
     pub devices: Vec<(String, DeviceKey)>,
     /// Which offers are accepted.
     pub rules: Vec<Rule>,
@@ -125,6 +134,7 @@ type Reply = oneshot::Sender<Result<Answer, String>>;
 
 enum Input {
     Command(Command, Reply),
+    Device(String, Ask, DeviceReply),
     Ledger(Page, oneshot::Sender<()>),
     Peer(PeerEvent),
 }
@@ -164,6 +174,10 @@ pub struct Channels {
     /// Answers of this turn, given when it is durable.
     answers: Vec<(Reply, Result<Answer, String>)>,
     pages: Vec<oneshot::Sender<()>>,
+    /// Devices that sign for themselves.
+    signing: Signing,
+    /// Answers to devices in this turn, given when it is durable.
+    told: Vec<(DeviceReply, Result<Said, Denied>)>,
     inputs: mpsc::Receiver<Input>,
     /// Dropped when the reader of the ledger has its copy.
     own_inputs: Option<mpsc::Sender<Input>>,
@@ -197,6 +211,8 @@ impl Channels {
             waiting: Waiting::default(),
             answers: Vec::new(),
             pages: Vec::new(),
+            signing: Signing::default(),
+            told: Vec::new(),
             inputs,
             own_inputs: Some(to_inputs.clone()),
             connected: BTreeMap::new(),
@@ -207,8 +223,16 @@ impl Channels {
     }
 
     /// Notes which signatures became durable and which were sent.
+    #[must_use]
     pub fn noting(mut self, effects: Effects) -> Self {
         self.effects = effects;
+        self
+    }
+
+    /// Tells changes of the channels of devices that sign for themselves there.
+    #[must_use]
+    pub fn telling(mut self, changes: Changes) -> Self {
+        self.signing.changes = changes;
         self
     }
 
@@ -264,6 +288,7 @@ impl Channels {
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
             Input::Command(command, reply) => self.obey(command, reply, turn),
+            Input::Device(device, ask, reply) => self.serve_device(&device, ask, reply, turn),
             Input::Ledger(page, done) => {
                 self.read(page, turn);
                 self.pages.push(done);
@@ -300,11 +325,14 @@ impl Channels {
             }
             PeerEvent::Message(peer, envelope) => {
                 let accepted = match &envelope.message {
-                    Message::LedgerChannelProposalAcc { proposal, .. } => Some(*proposal),
+                    Message::LedgerChannelProposalAcc { proposal, nonce_share, .. } => {
+                        Some((*proposal, *nonce_share))
+                    }
                     _ => None,
                 };
                 let outputs = self.node.message(&peer, envelope, now);
-                if let Some(proposal) = accepted {
+                if let Some((proposal, peer_share)) = accepted {
+                    self.begun(&proposal, peer_share, &outputs, turn);
                     self.waiting.begun(proposal, &outputs);
                 }
                 outputs
@@ -342,7 +370,9 @@ impl Channels {
 
     /// Makes a turn durable, then carries it out.
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
-        let Turn { batch, deeds } = turn;
+        let Turn { mut batch, deeds } = turn;
+        self.signing.enter_new(&self.node, &mut batch);
+        let changed: Vec<_> = batch.records.iter().map(|row| ChannelId::new(row.id)).collect();
         let batch = Arc::new(batch);
         match self.commit(&batch).await? {
             Committed::Stored { unknown } => {
@@ -352,6 +382,7 @@ impl Channels {
                 self.carry_out(deeds, &batch.shown, &unknown).await;
                 self.waiting.settle();
                 self.answers.drain(..).for_each(|(reply, answer)| drop(reply.send(answer)));
+                self.tell_devices(&changed);
                 Ok(())
             }
             Committed::Refused { channel, version } => self.begin_again(channel, version).await,
@@ -394,9 +425,9 @@ impl Channels {
                     shows.into_iter().for_each(|signature| self.effects.sent_signature(signature));
                     self.links.send(&peer, *message);
                 }
+                // It finds the request in the channel, as long as the record waits for it.
                 Deed::Sign { channel, device, request } => {
-                    let version = request.state.version;
-                    tracing::warn!(%channel, device, version, "a device is to sign, and can't yet");
+                    tracing::debug!(%channel, device, version = request.state.version, "to sign");
                 }
                 Deed::Tell { about, notice } => self.tell(about, &notice).await,
             }
@@ -457,7 +488,9 @@ fn sign_withdrawal(
 ) -> Option<Signature> {
     let (_, key) = devices.iter().find(|(name, _)| *name == record.device)?;
     match key {
-        DeviceKey::Here(key) => key.sign_withdrawal(&record.withdrawal(amount)).ok(),
-        DeviceKey::Away(_) => None,
+        DeviceKey::Here(key) if key.address() == *record.own_address() => {
+            key.sign_withdrawal(&record.withdrawal(amount)).ok()
+        }
+        DeviceKey::Here(_) | DeviceKey::Away(_) => None,
     }
 }

@@ -24,6 +24,7 @@ impl Handle {
         match timeout(PATIENCE, done).await {
             Ok(Ok(Answer::Channels(channels))) => Response::Channels(channels),
             Ok(Ok(Answer::Done)) => Response::Done,
+            Ok(Ok(Answer::Terms(terms))) => Response::Terms(terms),
             Ok(Ok(Answer::Opened(channel))) => Response::Opened(channel.to_string()),
             Ok(Err(reason)) => Response::Error(reason),
             Err(_) => Response::Error(
@@ -47,6 +48,7 @@ impl Handle {
                 Command::Pay(self.find(&channel).await?, amount(&units)?)
             }
             ChannelRequest::Show(channel) => Command::Show(self.find(&channel).await?),
+            ChannelRequest::Terms => Command::Terms,
         })
     }
 

@@ -82,7 +82,8 @@ fn of_sync(sync: &ChannelSync, own: impl Fn(&ChannelId) -> Option<usize>) -> Opt
     Some(of_state(&current.state, signature.map(|signature| signature.as_bytes().to_vec())))
 }
 
-fn own(state: &State, own: &OwnSignature) -> Signature {
+/// A signature that came with authorisations.
+pub(super) fn own(state: &State, own: &OwnSignature) -> Signature {
     of_state(state, Some(own.state.as_bytes().to_vec()))
 }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use sluicegate_channels::{
     Record,
     key::{LastSigned, Spent},
-    node::Node,
+    node::{DeviceKey, Node},
     record::Stored as _,
 };
 use sluicegate_ledger::Cursor;
@@ -81,9 +81,10 @@ impl Channels {
         let kept = self.keeper.insist(move |desk, _| {
             let store = desk.recorder.store();
             let spent: Result<Vec<_>, _> = names.iter().map(|name| store.spent(name)).collect();
-            Ok((store.channels()?, spent?, store.channel_cursor()?))
+            let signing = (store.device_keys()?, store.device_channels()?);
+            Ok((store.channels()?, spent?, store.channel_cursor()?, signing))
         });
-        let (channels, spent, cursor) = kept.await?;
+        let (channels, spent, cursor, signing) = kept.await?;
         self.cursor = Cursor(cursor);
         self.node = Node::new(self.plan.settings.clone());
         for (name, address) in &self.connected {
@@ -91,6 +92,11 @@ impl Channels {
         }
         for (name, key) in &self.plan.devices {
             self.node.add_device(name, key.clone());
+        }
+        let is_ours = |device: &str| self.plan.devices.iter().any(|(name, _)| name == device);
+        self.signing.load(signing.0, &signing.1, is_ours);
+        for (device, address) in &self.signing.keys {
+            self.node.add_device(device, DeviceKey::Away(*address));
         }
         let spent =
             spent.iter().map(|bytes| bytes.as_deref().and_then(|b| Spent::from_bytes(b).ok()));
@@ -133,6 +139,7 @@ impl Channels {
         .await;
         self.pages.clear();
         self.answers.clear();
+        self.told.clear();
         self.waiting.clear();
         self.load().await?;
         let now = self.now();

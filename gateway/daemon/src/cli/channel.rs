@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::{Configured, ask, refused, usable};
 use crate::{
     Error,
-    channels::Summary,
+    channels::{Summary, Terms},
     wire::{ChannelRequest, OpenChannel, PayChannel, Request, Response},
 };
 
@@ -79,6 +79,8 @@ pub(super) enum ChannelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a device has to know that signs for itself: the owner's account and the assets
+    Terms(Configured),
 }
 
 pub(super) fn run(command: ChannelCommand) -> Result<(), Error> {
@@ -100,6 +102,7 @@ pub(super) fn run(command: ChannelCommand) -> Result<(), Error> {
         ChannelCommand::Show { configured, channel, json } => {
             (configured, ChannelRequest::Show(channel), json)
         }
+        ChannelCommand::Terms(configured) => (configured, ChannelRequest::Terms, false),
     };
     let config = usable(&configured.config)?;
     match ask(&config.socket, &Request::Channel(request))? {
@@ -108,6 +111,10 @@ pub(super) fn run(command: ChannelCommand) -> Result<(), Error> {
         }
         Response::Channels(channels) => channels.iter().for_each(print),
         Response::Opened(channel) => say!("{channel}"),
+        Response::Terms(Terms { receiver, assets }) => {
+            say!("receiver  {receiver}");
+            assets.iter().for_each(|asset| say!("asset     {asset}"));
+        }
         Response::Done => {}
         other => return Err(refused(&config, other)),
     }

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{Configured, ask, refused};
 use crate::{
     Error,
-    config::{Config, Device, Duration, Security},
+    config::{Config, Device, Duration, Security, Signs},
     devices::{self, enrol, twin::Twin},
     gateway,
     net::psk::Psk,
@@ -66,6 +66,9 @@ pub(super) struct Add {
     /// Without DTLS: whoever reaches the plain CoAP port may speak in its name (laboratory)
     #[arg(long)]
     no_security: bool,
+    /// It has a key of its own for payment channels and signs for itself
+    #[arg(long)]
+    signs_itself: bool,
     /// A device whose state it may read; * for all; may be repeated
     #[arg(long)]
     reads: Vec<String>,
@@ -130,6 +133,7 @@ fn add(arguments: Add) -> Result<(), Error> {
         class: arguments.class,
         psk_credential: None,
         security: if arguments.no_security { Security::None } else { Security::Psk },
+        signs: if arguments.signs_itself { Signs::Itself } else { Signs::Gateway },
         reads: arguments.reads,
         readings_per_second: arguments.rate,
     };

@@ -1,13 +1,13 @@
-//! Devices that observe the state of devices at `/devices/<ep>/<resource>` (RFC 7641).
+//! Devices that observe the state of devices at `/devices/<ep>/<resource>`, or their channels (RFC 7641).
 //!
 //! Guarantees: bounded by the endpoint's observations; a place is watched as long as somebody observes it.
 
 use std::collections::{BTreeMap, HashMap};
 
-use sluicegate_coap::{Code, Endpoint, ObservationId, Response, format};
+use sluicegate_coap::{Code, Endpoint, ObservationId, Response};
 
 use super::Link;
-use crate::devices::changes::{Changes, Place};
+use crate::devices::changes::{Changes, Place, State};
 
 /// Who observes which place.
 pub(super) struct Observers {
@@ -61,12 +61,11 @@ impl Observers {
         &self,
         endpoint: &mut Endpoint<Link>,
         now: u64,
-        news: &BTreeMap<Place, String>,
+        news: &BTreeMap<Place, State>,
     ) {
         for (observation, (place, _)) in &self.places {
-            if let Some(value) = news.get(place) {
-                let state = Response::content(format::TEXT, value.as_bytes());
-                endpoint.notify(now, *observation, state);
+            if let Some(State { format, bytes }) = news.get(place) {
+                endpoint.notify(now, *observation, Response::content(*format, bytes.as_slice()));
             }
         }
     }

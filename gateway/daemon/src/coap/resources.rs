@@ -1,7 +1,9 @@
-//! The gateway's CoAP resources (design §8): discovery, resource directory, readings, proofs, states of devices.
+//! The gateway's CoAP resources (design §8): discovery, resource directory, readings, proofs, states of devices, channels.
 //!
 //! Guarantees: who is not enrolled gets 4.01 from everything but discovery; a reading is answered with the index of its
 //! leaf, as text, when it is durable (I1). Does not: hold sockets; slow work runs beside the task and comes back.
+
+mod channels;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
@@ -28,6 +30,7 @@ const BUNDLE: u16 = format::CBOR;
 /// What `/.well-known/core` says (RFC 6690).
 const CORE: &str = "</readings>;rt=\"sluicegate.readings\";ct=\"110 112\",\
     </devices>;rt=\"sluicegate.state\",\
+    </channels>;rt=\"sluicegate.channels\";ct=60,\
     </rd>;rt=\"core.rd\";ct=40,</rd-lookup/res>;rt=\"core.rd-lookup-res\";ct=40,\
     </rd-lookup/ep>;rt=\"core.rd-lookup-ep\";ct=40";
 
@@ -140,6 +143,7 @@ impl Resources {
             (Method::Get, ["devices", name, resource @ ..]) if !resource.is_empty() => {
                 self.state(exchange, &enrolled, name, &resource.join("/"), observe)
             }
+            (_, ["channels", ..]) => self.channels(exchange, link, &enrolled, &request, observe),
             (_, ["readings"] | ["readings", _, "proof"] | ["devices", ..]) => {
                 Step::Now(Response::new(Code::METHOD_NOT_ALLOWED))
             }
@@ -151,7 +155,8 @@ impl Resources {
     fn charge(&self, enrolled: &Enrolled, method: Method, path: &[&str]) -> Result<(), Rejection> {
         let device = &enrolled.device;
         match (method, path) {
-            (Method::Get, ["readings", _, "proof"] | ["devices", _, _, ..]) => {
+            (Method::Get, ["readings", _, "proof"] | ["devices", _, _, ..])
+            | (_, ["channels", ..]) => {
                 self.field.intake.spend(&device.name, device.readings_per_second)
             }
             _ => Ok(()),

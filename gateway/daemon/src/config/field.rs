@@ -126,6 +126,17 @@ pub enum Security {
     None,
 }
 
+/// Who signs for a device in payment channels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signs {
+    /// This gateway, with a key of its own for the device.
+    #[default]
+    Gateway,
+    /// The device, with a key that never leaves it.
+    Itself,
+}
+
 /// `[[device]]`
 #[derive(Debug, Clone, Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -140,6 +151,9 @@ pub struct Device {
     /// How it proves over CoAP who it is.
     #[serde(default)]
     pub security: Security,
+    /// Who signs for it in payment channels.
+    #[serde(default)]
+    pub signs: Signs,
     /// Devices whose state it may read at `/devices/<name>/…`, besides its own; `*` for all.
     #[serde(default)]
     pub reads: Vec<String>,

@@ -16,7 +16,7 @@ use std::{
 
 pub use self::{
     channels::{Accept, Limit, Payments, Units},
-    field::{Coap, Device, MAX_NAME, Mqtt, Security},
+    field::{Coap, Device, MAX_NAME, Mqtt, Security, Signs},
     peers::{Channels, Peer, PeerCodec},
 };
 use serde::Deserialize;

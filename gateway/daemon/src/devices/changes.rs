@@ -5,17 +5,27 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use sluicegate_coap::format;
 use tokio::sync::Notify;
 
 /// A device's resource.
 pub type Place = (String, String);
+
+/// A state, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Its content format.
+    pub format: u16,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
 
 #[derive(Default)]
 struct Inner {
     /// How many observe each place.
     observed: RefCell<BTreeMap<Place, usize>>,
     /// New states that were not told yet.
-    news: RefCell<BTreeMap<Place, String>>,
+    news: RefCell<BTreeMap<Place, State>>,
     woken: Notify,
 }
 
@@ -51,15 +61,22 @@ impl Changes {
 
     /// A resource has this state now.
     pub fn tell(&self, device: &str, resource: &str, value: &str) {
-        let place = (device.to_owned(), resource.to_owned());
-        if self.0.observed.borrow().contains_key(&place) {
-            self.0.news.borrow_mut().insert(place, value.to_owned());
+        let state = State { format: format::TEXT, bytes: value.as_bytes().to_vec() };
+        self.put((device.to_owned(), resource.to_owned()), || Some(state));
+    }
+
+    /// A place has this state now; it is made only if somebody observes it.
+    pub fn put(&self, place: Place, state: impl FnOnce() -> Option<State>) {
+        if self.0.observed.borrow().contains_key(&place)
+            && let Some(state) = state()
+        {
+            self.0.news.borrow_mut().insert(place, state);
             self.0.woken.notify_one();
         }
     }
 
     /// What changed since the last call; waits for it. For one waiter.
-    pub async fn next(&self) -> BTreeMap<Place, String> {
+    pub async fn next(&self) -> BTreeMap<Place, State> {
         loop {
             let news = self.0.news.take();
             if !news.is_empty() {
@@ -90,7 +107,8 @@ mod tests {
         changes.tell("valve-1", "valve", "open");
         changes.tell("valve-1", "valve", "closed");
         let news = run(changes.next());
-        assert_eq!(news.into_iter().collect::<Vec<_>>(), [(place("valve"), "closed".to_owned())]);
+        let closed = State { format: format::TEXT, bytes: b"closed".to_vec() };
+        assert_eq!(news.into_iter().collect::<Vec<_>>(), [(place("valve"), closed)]);
         changes.leave(&place("valve"));
         assert!(changes.is_observed("valve-1"), "another one listens");
         changes.tell("valve-1", "valve", "open");

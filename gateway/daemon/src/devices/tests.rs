@@ -14,6 +14,7 @@ fn device(name: &str) -> Device {
         psk_credential: None,
         security: Security::Psk,
         reads: Vec::new(),
+        signs: crate::config::Signs::Gateway,
         readings_per_second: 100,
     }
 }

@@ -8,7 +8,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Store, unsigned};
+use super::{
+    Store,
+    signing::{self, Signing},
+    unsigned,
+};
 use crate::Error;
 
 /// `meta` name of the channels' cursor in the ledger's events.
@@ -36,6 +40,8 @@ pub struct Batch {
     pub cursor: Option<Vec<u8>>,
     /// Channels of a restored backup have been told so.
     pub restored_done: bool,
+    /// What devices that sign for themselves have new.
+    pub signing: Signing,
     /// Signatures that go out in messages of this batch.
     pub shown: Vec<Signature>,
 }
@@ -138,6 +144,7 @@ impl Store {
             let sql = "INSERT OR IGNORE INTO wanted (key, request, stake) VALUES (?1, ?2, ?3)";
             db.prepare_cached(sql)?.execute(params![key, request, stake.to_be_bytes()])?;
         }
+        signing::keep(&db, &batch.signing)?;
         if let Some(cursor) = &batch.cursor {
             let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
             db.prepare_cached(sql)?.execute(params![CURSOR, cursor])?;
@@ -382,14 +389,19 @@ mod tests {
     #[test]
     fn a_database_of_the_version_before_gets_the_tables() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("gateway.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(include_str!("schema.sql")).unwrap();
-        old.pragma_update(None, "user_version", 3).unwrap();
-        drop(old);
-        let store = Store::open(&path, None).unwrap();
-        assert_eq!(store.open_channels().unwrap(), 0);
-        drop(store);
-        Store::open(&path, None).unwrap();
+        let with = |version: i64, tables: &[&str]| {
+            let path = folder.path().join(format!("{version}.db"));
+            let old = Connection::open(&path).unwrap();
+            tables.iter().for_each(|tables| old.execute_batch(tables).unwrap());
+            old.pragma_update(None, "user_version", version).unwrap();
+            drop(old);
+            let store = Store::open(&path, None).unwrap();
+            assert_eq!(store.open_channels().unwrap(), 0);
+            assert_eq!(store.device_keys().unwrap(), []);
+            drop(store);
+            Store::open(&path, None).unwrap();
+        };
+        with(3, &[include_str!("schema.sql")]);
+        with(4, &[include_str!("schema.sql"), include_str!("channels.sql")]);
     }
 }

@@ -5,7 +5,7 @@
 //! anything; rows of leaves that never became durable are removed by [`Store::recover`],
 //! and whatever it read is durable afterwards.
 //!
-//! Tables and columns: `store/schema.sql`, `store/channels.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
+//! Tables and columns: `store/schema.sql`, `store/channels.sql`, `store/signing.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
 mod again;
 mod anchors;
@@ -15,6 +15,7 @@ mod outbox;
 pub mod publications;
 pub(crate) mod readings;
 pub mod recent;
+pub mod signing;
 
 use std::{path::Path, time::Duration};
 
@@ -29,7 +30,7 @@ pub use self::{
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// The version without channels.
 const WITHOUT_CHANNELS: i64 = 3;
@@ -37,8 +38,14 @@ const WITHOUT_CHANNELS: i64 = 3;
 /// Everything but channels.
 const TABLES: &str = include_str!("schema.sql");
 
+/// The version with channels, and no devices that sign for themselves.
+const WITHOUT_SIGNING: i64 = 4;
+
 /// The tables of channels.
 const CHANNEL_TABLES: &str = include_str!("channels.sql");
+
+/// The tables of devices that sign for themselves.
+const SIGNING_TABLES: &str = include_str!("signing.sql");
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -189,6 +196,7 @@ impl Store {
         let model = Connection::open_in_memory()?;
         model.execute_batch(TABLES)?;
         model.execute_batch(CHANNEL_TABLES)?;
+        model.execute_batch(SIGNING_TABLES)?;
         if schema(&model)? == schema(&self.db)? {
             return Ok(());
         }
@@ -215,12 +223,15 @@ impl Store {
         let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
             VERSION => self.check_schema(),
-            0 | WITHOUT_CHANNELS => {
+            0 | WITHOUT_CHANNELS | WITHOUT_SIGNING => {
                 let transaction = self.db.transaction()?;
                 if version == 0 {
                     transaction.execute_batch(TABLES)?;
                 }
-                transaction.execute_batch(CHANNEL_TABLES)?;
+                if version < WITHOUT_SIGNING {
+                    transaction.execute_batch(CHANNEL_TABLES)?;
+                }
+                transaction.execute_batch(SIGNING_TABLES)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
                 transaction.commit()?;
                 self.check_schema()

@@ -17,7 +17,8 @@ use crate::{
 /// Channels in one list.
 pub const MAX_LISTED: usize = 30;
 
-/// What a gateway answers to `GET /channels`: those that are not over, the newest first.
+/// What a gateway answers to `GET /channels`: those that are not over, the newest first, then those whose end the device
+/// has not looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Channels(
     /// Their ids; each has a resource of its own below.
@@ -85,6 +86,22 @@ impl Phase {
         Self::Withdrawn,
         Self::Abandoned,
     ];
+
+    /// Its name, as people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exchanging => "exchanging",
+            Self::Funding => "funding",
+            Self::Open => "open",
+            Self::Proposed => "proposed",
+            Self::Asked => "asked",
+            Self::Final => "final",
+            Self::Disputed => "disputed",
+            Self::Concluded => "concluded",
+            Self::Withdrawn => "withdrawn",
+            Self::Abandoned => "abandoned",
+        }
+    }
 
     /// Whether nothing will change any more.
     pub const fn is_over(self) -> bool {

@@ -1,0 +1,125 @@
+//! The car's memory: its key in one file, and in another what its flash holds.
+//!
+//! Guarantees: a slot is on the disk when [`Flash::write`] returns, and a write touches no other slot. Does not: judge
+//! what a slot holds; the participant knows torn ones.
+//!
+//! The file has [`SLOTS`] slots of [`MAX_RECORD`] bytes, then the energy counter and the number of the next reading.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Read,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use sluicegate_device::{channel::SigningKey, participant::MAX_RECORD};
+
+/// Channels that the car has at once.
+pub(crate) const CHANNELS: usize = 2;
+
+/// Two for each channel, in turns.
+pub(crate) const SLOTS: usize = 2 * CHANNELS;
+
+const SLOT: u64 = MAX_RECORD as u64;
+const COUNTERS: u64 = SLOTS as u64 * SLOT;
+
+/// An open file.
+pub(crate) struct Flash(File);
+
+impl Flash {
+    /// Opens the file, or makes an empty one.
+    pub(crate) fn open(file: &str) -> Result<Self, String> {
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).open(file);
+        opened.map(Self).map_err(|error| format!("{file}: {error}"))
+    }
+
+    /// What a slot holds; nothing if it was never written.
+    pub(crate) fn read(&self, slot: usize) -> Vec<u8> {
+        let mut record = vec![0; MAX_RECORD];
+        match self.0.read_exact_at(&mut record, slot as u64 * SLOT) {
+            Ok(()) => record,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Replaces what a slot holds.
+    pub(crate) fn write(&self, slot: usize, record: &[u8]) -> std::io::Result<()> {
+        let mut whole = vec![0; MAX_RECORD];
+        whole[..record.len()].copy_from_slice(record);
+        self.0.write_all_at(&whole, slot as u64 * SLOT)?;
+        self.0.sync_data()
+    }
+
+    /// The energy counter and the number of the next reading.
+    pub(crate) fn counters(&self) -> (u64, u64) {
+        let mut bytes = [0; 16];
+        match self.0.read_exact_at(&mut bytes, COUNTERS) {
+            Ok(()) => {
+                let both = u128::from_be_bytes(bytes);
+                ((both >> 64) as u64, both as u64)
+            }
+            Err(_) => (0, 1),
+        }
+    }
+
+    /// Keeps the counters.
+    pub(crate) fn keep(&self, energy: u64, next_seq: u64) -> std::io::Result<()> {
+        let both = u128::from(energy) << 64 | u128::from(next_seq);
+        self.0.write_all_at(&both.to_be_bytes(), COUNTERS)?;
+        self.0.sync_data()
+    }
+}
+
+/// The key of this file in hexadecimal; a new one if there is no file.
+pub(crate) fn key(file: &str) -> Result<SigningKey, String> {
+    let wrong = |what: &str| format!("{file}: {what}");
+    if !Path::new(file).exists() {
+        let secret = random().map_err(|error| wrong(&error.to_string()))?;
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(0o600).open(file);
+        let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let written = opened.and_then(|opened| {
+            opened.write_all_at(text.as_bytes(), 0)?;
+            opened.sync_all()
+        });
+        written.map_err(|error| wrong(&error.to_string()))?;
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+    let text = text.trim();
+    let byte = |at: usize| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len().div_ceil(2)).map(byte).collect();
+    let secret: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+    let secret = secret.ok_or_else(|| wrong("it has no 32 bytes in hexadecimal"))?;
+    SigningKey::from_bytes(&secret).map_err(|error| wrong(&error.to_string()))
+}
+
+/// 32 random bytes.
+pub(crate) fn random() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_counters_and_key_are_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
+        let flash = Flash::open(&path("flash")).unwrap();
+        assert_eq!((flash.read(0), flash.counters()), (vec![], (0, 1)));
+        flash.keep(7, 9).unwrap();
+        flash.write(3, &[5; 10]).unwrap();
+        let flash = Flash::open(&path("flash")).unwrap();
+        assert_eq!((flash.read(3)[..11].to_vec(), flash.counters()), {
+            let mut slot = vec![5; 10];
+            slot.push(0);
+            (slot, (7, 9))
+        });
+        let made = key(&path("key")).unwrap();
+        assert_eq!(key(&path("key")).unwrap().address(), made.address());
+    }
+}
