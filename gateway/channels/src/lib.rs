@@ -10,6 +10,7 @@
 //! - [`policy`]: what a channel may be
 //! - [`funder`]: what the ledger is asked to do
 //! - [`key`]: what a device's key may sign, limits included
+//! - [`meter`]: what a device's readings pay, or what was paid for them
 //! - [`record`]: what is durable of a channel
 //! - [`watcher`]: which input a ledger event is
 //! - [`wire`]: go-perun's messages in both of its encodings
@@ -21,6 +22,7 @@ mod error;
 pub mod funder;
 pub mod input;
 pub mod key;
+pub mod meter;
 pub mod node;
 mod opening;
 mod phase;
