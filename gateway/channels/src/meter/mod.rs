@@ -195,12 +195,14 @@ impl Meter {
         out
     }
 
-    /// What the log holds, in its order; what was seen before is left out. It is paid with the next view of the channels.
-    pub fn readings(&mut self, readings: &[Reading]) -> Vec<Effect> {
+    /// What the log holds of the counter before `end`, in its order; what was seen before is left out. It is paid with the
+    /// next view of the channels.
+    pub fn readings(&mut self, readings: &[Reading], end: Place) -> Vec<Effect> {
         let mut out = Vec::new();
         let max_steps = self.tariff.max_steps;
         for party in &mut self.parties {
             self.has_read |= party.read(readings, max_steps, &mut out);
+            party.skip(end);
         }
         out
     }
@@ -322,6 +324,13 @@ impl Party {
         }
         words.into_iter().for_each(|word| self.tell(word, out));
         is_new
+    }
+
+    /// Nothing before `end` is left to look at.
+    fn skip(&mut self, end: Place) {
+        if let Some(session) = &mut self.session {
+            session.count.next = session.count.next.max(end);
+        }
     }
 
     /// What one reading may pay.

@@ -103,7 +103,7 @@ impl World {
     fn look(&mut self) {
         if let Some(next) = self.meter.next() {
             let new: Vec<_> = self.log.iter().filter(|r| r.place >= next).copied().collect();
-            let effects = self.meter.readings(&new);
+            let effects = self.meter.readings(&new, self.end());
             self.perform(effects);
         }
         let effects = self.meter.accounts(&self.accounts(), self.end());
@@ -418,8 +418,9 @@ impl Shop {
     fn reads(&mut self, value: i32) -> Option<bool> {
         let place = Place { log: 1, index: self.index };
         self.index += 1;
-        let effects =
-            self.meter.readings(&[Reading { place, seq: None, value: Decimal::from(value) }]);
+        let effects = self
+            .meter
+            .readings(&[Reading { place, seq: None, value: Decimal::from(value) }], place);
         assert_eq!(switched(&effects), None, "only a view of the channels decides");
         self.paid(0)
     }

@@ -380,16 +380,21 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_the_version_before_gets_the_tables() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("gateway.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(include_str!("schema.sql")).unwrap();
-        old.pragma_update(None, "user_version", 3).unwrap();
-        drop(old);
-        let store = Store::open(&path, None).unwrap();
-        assert_eq!(store.open_channels().unwrap(), 0);
-        drop(store);
-        Store::open(&path, None).unwrap();
+    fn a_database_of_a_version_before_gets_the_tables() {
+        for version in [3, 4] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("gateway.db");
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(include_str!("schema.sql")).unwrap();
+            if version == 4 {
+                old.execute_batch(include_str!("channels.sql")).unwrap();
+            }
+            old.pragma_update(None, "user_version", version).unwrap();
+            drop(old);
+            let store = Store::open(&path, None).unwrap();
+            assert_eq!((store.open_channels().unwrap(), store.counts().unwrap()), (0, vec![]));
+            drop(store);
+            Store::open(&path, None).unwrap();
+        }
     }
 }

@@ -5,12 +5,13 @@
 //! anything; rows of leaves that never became durable are removed by [`Store::recover`],
 //! and whatever it read is durable afterwards.
 //!
-//! Tables and columns: `store/schema.sql`, `store/channels.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
+//! Tables and columns: `store/schema.sql`, `store/channels.sql`, `store/meters.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
 mod again;
 mod anchors;
 pub mod channels;
 pub mod commands;
+pub mod meters;
 mod outbox;
 pub mod publications;
 pub(crate) mod readings;
@@ -29,16 +30,22 @@ pub use self::{
 use crate::Error;
 
 /// `user_version` of this schema.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// The version without channels.
 const WITHOUT_CHANNELS: i64 = 3;
+
+/// The version without what came with this one.
+const WITH_CHANNELS: i64 = 4;
 
 /// Everything but channels.
 const TABLES: &str = include_str!("schema.sql");
 
 /// The tables of channels.
 const CHANNEL_TABLES: &str = include_str!("channels.sql");
+
+/// The tables of metered payments.
+const METER_TABLES: &str = include_str!("meters.sql");
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -189,6 +196,7 @@ impl Store {
         let model = Connection::open_in_memory()?;
         model.execute_batch(TABLES)?;
         model.execute_batch(CHANNEL_TABLES)?;
+        model.execute_batch(METER_TABLES)?;
         if schema(&model)? == schema(&self.db)? {
             return Ok(());
         }
@@ -215,12 +223,15 @@ impl Store {
         let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
             VERSION => self.check_schema(),
-            0 | WITHOUT_CHANNELS => {
+            0 | WITHOUT_CHANNELS | WITH_CHANNELS => {
                 let transaction = self.db.transaction()?;
                 if version == 0 {
                     transaction.execute_batch(TABLES)?;
                 }
-                transaction.execute_batch(CHANNEL_TABLES)?;
+                if version < WITH_CHANNELS {
+                    transaction.execute_batch(CHANNEL_TABLES)?;
+                }
+                transaction.execute_batch(METER_TABLES)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
                 transaction.commit()?;
                 self.check_schema()
