@@ -65,7 +65,7 @@ impl Plant {
     pub(crate) fn start(told: &Told) -> Result<Self> {
         let ports = Ports::free()?;
         let site = Site::create("gateway", Role::Field(ports))?;
-        DEVICES.iter().try_for_each(|device| site.enrol(device.name, &device.enrolment()))?;
+        DEVICES.iter().try_for_each(|device| site.enrol(device.name, &[], &device.enrolment()))?;
         told.say("Three devices are enrolled: sluicegate device add prints name and key of each.");
         let keys = DEVICES.map(|device| device.key());
         let password = site.broker_password()?;

@@ -90,9 +90,10 @@ impl Site {
     }
 
     /// Enrols a device; `file` gets what was printed, name and PSK.
-    pub(crate) fn enrol(&self, device: &str, file: &str) -> Result<()> {
+    pub(crate) fn enrol(&self, device: &str, options: &[&str], file: &str) -> Result<()> {
         let mut add = self.with_config("device add");
-        let output = run(add.args(["--no-qr", "--class", "billing", device]))?;
+        let add = add.args(["--no-qr", "--class", "billing"]).args(options);
+        let output = run(add.arg(device))?;
         fs::write(file, output.stdout).doing(file)
     }
 

@@ -1,5 +1,5 @@
 //! Simulated devices, each a process of its own: `device meter|thermometer|valve ENROLMENT SERVER`, and
-//! `device car ENROLMENT SERVER TERMS KEY FLASH`.
+//! `device car|charger ENROLMENT SERVER TERMS KEY FLASH`.
 //!
 //! ENROLMENT is a file with what `sluicegate device add` printed; SERVER is the address of the
 //! gateway's CoAP over DTLS, or of the MQTT broker for the thermometer. What a device does on the
@@ -24,35 +24,42 @@
 //!
 //! and says, besides what became of its readings (`energy` in `Wh`),
 //!
+//! - `energy WH`: what it has charged since it was made, whenever that changes
 //! - `address 0x…`: that of its key, at the start
 //! - `channel ID PHASE OWN THEIRS VERSION`: how a channel stands, whenever that changes; VERSION is `-`
 //!   before both have signed
 //! - `signed ID VERSION`: it has signed that state
 //! - `refused sign ID VERSION WHY`: it does not sign that state
 //! - `refused key|open|pay|close|dispute CODE WHY`: the gateway does not do what it was asked to
+//!
+//! **The charger** signs for itself in the same way, and takes the channels that a car proposes. Its relay is the
+//! resource `relay`, off at first, that is written `on` and `off`; its counter rises while the relay is on and a car
+//! is plugged in: `plug on` at first, `plug off`.
 
 #[allow(dead_code, unreachable_pub, reason = "shared with tests")]
 mod dtls;
 
 mod appliance;
 mod car;
+mod charger;
 mod coap;
 mod control;
 mod enrolment;
 mod meter;
 mod mqtt;
+mod switch;
 mod thermometer;
 mod valve;
 
 use std::{env, process::ExitCode};
 
 use self::{
-    car::Car, coap::Station, control::Control, enrolment::Enrolment, meter::Meter, mqtt::Broker,
-    thermometer::Thermometer, valve::Valve,
+    car::Car, charger::Charger, coap::Station, control::Control, enrolment::Enrolment,
+    meter::Meter, mqtt::Broker, thermometer::Thermometer, valve::Valve,
 };
 
 const USAGE: &str = "usage: device meter|thermometer|valve ENROLMENT SERVER\n       \
-                     device car ENROLMENT SERVER TERMS KEY FLASH";
+                     device car|charger ENROLMENT SERVER TERMS KEY FLASH";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -78,8 +85,12 @@ fn run(kind: &str, enrolment: &str, server: &str, files: &[String]) -> Result<()
     runtime.block_on(async {
         match kind {
             "car" => {
-                let car = Car::open(&enrolment.name, files)?;
+                let car = Car::open(&enrolment.name, files, false)?;
                 Station::open(car, enrolment, server).await?.run(control).await
+            }
+            "charger" => {
+                let charger = Charger::open(&enrolment.name, files)?;
+                Station::open(charger, enrolment, server).await?.run(control).await
             }
             _ if !files.is_empty() => Err(USAGE.to_owned()),
             "meter" => {

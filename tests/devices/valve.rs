@@ -2,29 +2,21 @@
 //!
 //! Guarantees: a command acts once, however often it comes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sluicegate_device::{
-    Bytes,
-    actuator::{Actuator, Command, Outcome},
-    coap::{Application, Code, Incoming, Link, Observable, Reply, content_format},
+    coap::{Application, Code, Incoming, Link, Observable, Reply},
     senml::Decimal,
 };
 
-use crate::appliance::{Appliance, pack_of_one, wobble};
+use crate::{
+    appliance::{Appliance, pack_of_one, wobble},
+    switch::Switch,
+};
 
 /// The valve.
 pub(crate) struct Valve {
     name: String,
-    body: Body,
-    actuator: Actuator<8>,
-    /// Whether the last answer to [`Appliance::changed`] knew the state.
-    told: bool,
-}
-
-/// What moves.
-struct Body {
-    open: bool,
+    /// On is open.
+    switch: Switch,
     /// Hundredths of a litre a minute.
     flow: i64,
 }
@@ -32,41 +24,21 @@ struct Body {
 impl Valve {
     /// An open one.
     pub(crate) fn new(name: &str) -> Self {
-        let body = Body { open: true, flow: 1_200 };
-        Self { name: name.to_owned(), body, actuator: Actuator::new(), told: true }
-    }
-
-    fn act(&mut self, command: &Command) -> Outcome {
-        let Self { actuator, body, told, .. } = self;
-        actuator.run(command, seconds(), |value| {
-            body.open = match value {
-                b"open" => true,
-                b"closed" => false,
-                _ => return Outcome::refused(Code::BAD_REQUEST, "open or closed"),
-            };
-            *told = false;
-            println!("acted {} {}", command.id.unwrap_or_default(), body.state());
-            Outcome::done(Bytes::new(value).unwrap_or_default())
-        })
-    }
-}
-
-impl Body {
-    const fn state(&self) -> &'static str {
-        if self.open { "open" } else { "closed" }
+        let switch = Switch::new(["closed", "open"], true);
+        Self { name: name.to_owned(), switch, flow: 1_200 }
     }
 }
 
 impl Appliance for Valve {
     fn measure(&mut self, tick: u32) -> Vec<Vec<u8>> {
-        let target = if self.body.open { 1_200 + wobble(tick, 5) / 12 } else { 0 };
-        self.body.flow += (target - self.body.flow) * 2 / 3;
-        let flow = Decimal::new(self.body.flow, -2);
+        let target = if self.switch.is_on() { 1_200 + wobble(tick, 5) / 12 } else { 0 };
+        self.flow += (target - self.flow) * 2 / 3;
+        let flow = Decimal::new(self.flow, -2);
         vec![pack_of_one(&self.name, "flow", "l/min", flow)]
     }
 
     fn changed(&mut self) -> Option<usize> {
-        (!std::mem::replace(&mut self.told, true)).then_some(0)
+        self.switch.changed().then_some(0)
     }
 }
 
@@ -81,23 +53,6 @@ impl Application for Valve {
     }
 
     fn serve(&mut self, _: usize, request: &Incoming<'_>, reply: &mut Reply<'_>) -> Code {
-        reply.content_format(content_format::TEXT);
-        if request.method == Code::GET {
-            reply.push(self.body.state().as_bytes());
-            return Code::CONTENT;
-        }
-        match Command::from_request(request) {
-            Ok(command) => {
-                let outcome = self.act(&command);
-                reply.push(outcome.value.as_slice());
-                outcome.code
-            }
-            Err(code) => code,
-        }
+        self.switch.serve(request, reply)
     }
-}
-
-/// Since 1970.
-fn seconds() -> Option<u64> {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }

@@ -50,13 +50,13 @@ impl Pair {
     }
 }
 
-const CONFIG: &[&str] = &["--config", "sluicegate.toml"];
+pub const CONFIG: &[&str] = &["--config", "sluicegate.toml"];
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn prepare(place: &Place, name: &str, port: u16, peer: &str) {
+pub fn prepare(place: &Place, name: &str, port: u16, peer: &str) {
     place.done(&["credential", "credentials/device-seed"]);
     let sections = format!(
         "[channels]\nname = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\n\n\
@@ -68,13 +68,13 @@ fn prepare(place: &Place, name: &str, port: u16, peer: &str) {
     place.configure("scenario.example/gw/1", &format!("scenario.example/{name}"));
 }
 
-fn fingerprint(place: &Place) -> String {
+pub fn fingerprint(place: &Place) -> String {
     let told = place.done(&[&["peer", "identity"], CONFIG].concat());
     let line = told.lines().find_map(|line| line.strip_prefix("fingerprint")).unwrap();
     line.trim().to_owned()
 }
 
-fn knows(place: &Place, peer: &str, port: u16, fingerprint: &str) {
+pub fn knows(place: &Place, peer: &str, port: u16, fingerprint: &str) {
     let entry = format!(
         "[[peer]]\nname = \"{peer}\"\nendpoint = \"127.0.0.1:{port}\"\n\
          fingerprint = \"{fingerprint}\"\n\n[anchor]"
@@ -82,11 +82,11 @@ fn knows(place: &Place, peer: &str, port: u16, fingerprint: &str) {
     place.configure("[anchor]", &entry);
 }
 
-fn show(place: &Place, id: &str) -> String {
+pub fn show(place: &Place, id: &str) -> String {
     place.run(&[&["channel", "show"], CONFIG, &[id]].concat()).out
 }
 
-fn wait(place: &Place, id: &str, words: &[&str]) {
+pub fn wait(place: &Place, id: &str, words: &[&str]) {
     until(&words.join(", "), || {
         let shown = show(place, id);
         words.iter().all(|word| shown.contains(word)).then_some(())
@@ -97,7 +97,7 @@ fn pay(place: &Place, id: &str, amount: &str) {
     place.done(&[&["channel", "pay"], CONFIG, &[id, amount]].concat());
 }
 
-fn command(place: &Place, what: &str, id: &str) {
+pub fn command(place: &Place, what: &str, id: &str) {
     place.done(&[&["channel", what], CONFIG, &[id]].concat());
 }
 

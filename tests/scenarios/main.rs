@@ -22,6 +22,7 @@ mod hostile;
 mod killed;
 mod ledger;
 mod logged;
+mod meters;
 mod place;
 mod process;
 mod restore;

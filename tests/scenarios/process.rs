@@ -55,8 +55,13 @@ pub struct Process {
 impl Process {
     /// Starts the binary with these arguments; what it says goes to `<said>.out` and `<said>.err`.
     pub fn start(arguments: &[&str], folder: &Path, said: &str) -> Self {
+        Self::start_program(&binary(), arguments, folder, said)
+    }
+
+    /// The same of another program.
+    pub fn start_program(program: &Path, arguments: &[&str], folder: &Path, said: &str) -> Self {
         let (out, err) = (folder.join(format!("{said}.out")), folder.join(format!("{said}.err")));
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::piped());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         die_with_parent(&mut command);

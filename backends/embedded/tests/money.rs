@@ -2,11 +2,7 @@
 //! exactly what was there before. And what this ledger does beyond Perun's contracts.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sluicegate_embedded::{

@@ -11,6 +11,7 @@
 //! - [`funder`]: what the ledger is asked to do
 //! - [`key`]: what a device's key may sign, limits included
 //! - [`device`]: what a device that signs for itself is asked and told
+//! - [`meter`]: what a device's readings pay, or what was paid for them
 //! - [`record`]: what is durable of a channel
 //! - [`watcher`]: which input a ledger event is
 //! - [`wire`]: go-perun's messages in both of its encodings
@@ -23,6 +24,7 @@ mod error;
 pub mod funder;
 pub mod input;
 pub mod key;
+pub mod meter;
 pub mod node;
 mod opening;
 mod phase;

@@ -4,6 +4,7 @@
 
 mod channel;
 mod device;
+mod meter;
 mod peer;
 
 use std::{
@@ -77,6 +78,9 @@ enum Command {
     Feed(Feed),
     /// Run the embedded ledger as a process of its own, for several gateways
     Ledger(Configured),
+    /// Metered payments
+    #[command(subcommand)]
+    Meter(meter::MeterCommand),
     /// Write a note into a device's part of the log, as after maintenance
     Note(device::NoteArguments),
     /// Other gateways: show what their administrators need of this one
@@ -217,6 +221,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Device(command) => device::run(command)?,
         Command::Feed(arguments) => return feed_file(&arguments),
         Command::Ledger(configured) => gateway::run_ledger(&configured.config)?,
+        Command::Meter(command) => meter::run(command)?,
         Command::Note(arguments) => device::note(arguments)?,
         Command::Peer(command) => peer::run(command)?,
         Command::Policy { configured, out } => {

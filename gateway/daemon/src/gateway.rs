@@ -25,7 +25,7 @@ use crate::{
     devices::commands::{Deliverer, Deliverers},
     field::Field,
     keeper::Keeper,
-    mqtt,
+    meter, mqtt,
     peers::{Book, PeersHandle},
     recorder::Alarm,
     setup, socket,
@@ -57,17 +57,21 @@ pub fn run(file: &Path) -> Result<(), Error> {
             anchoring(&config, &keeper, clock, effects.share()?).await?;
         let Begun { handle: payments, peers, task: paying } =
             channels::begin(&config, &field, ledger, clock, effects).await;
+        let meter::Begun { meters, task: metering } =
+            meter::begin(&config, &field, payments.clone());
         let (stop, stopping) = watch::channel(false);
         let mut serving = std::pin::pin!(serve_field(&config, &field, stopping).await?);
         // Whoever finds the socket finds a gateway that answers.
         let listener = socket::bind(&config.socket)?;
-        let counter = socket::Counter::new(keeper.clone(), &field, reach).with_channels(payments);
+        let counter = socket::Counter::new(keeper.clone(), &field, reach);
+        let counter = counter.with_channels(payments, meters);
         tracing::info!(socket = %config.socket.display(), origin = config.log.origin, "ready");
         notify("READY=1\nSTATUS=Logging readings");
         tokio::select! {
             () = counter.serve(listener) => {}
             () = anchoring => {}
             () = paying => {}
+            () = metering => {}
             () = &mut serving => {}
             () = reload_on_signal(file, &field, peers.as_ref()) => {}
             () = keeper.ended() => {

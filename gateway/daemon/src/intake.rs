@@ -4,11 +4,16 @@
 //! nor store (I7); what is accepted is durable and logged before the answer (I1, I4). Does not: find out who the device is;
 //! the transports do, before they call.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use sluicegate_coap::Allowance;
 use sluicegate_notary::log::{Acknowledgement, Submission};
 use sluicegate_protocol::coap::Code;
+use tokio::sync::Notify;
 
 use crate::{
     clock::Clock,
@@ -56,6 +61,14 @@ pub struct Intake {
     max_payload: usize,
     /// Of each device, with its rate.
     allowances: Rc<RefCell<BTreeMap<String, (u32, Allowance)>>>,
+    listener: Rc<Listener>,
+}
+
+/// Who wants to know that readings of some devices are in the log, to look there.
+#[derive(Default)]
+struct Listener {
+    devices: RefCell<BTreeSet<String>>,
+    woken: Rc<Notify>,
 }
 
 /// Seconds' worth of readings that may come at once, as after an outage.
@@ -71,8 +84,8 @@ impl Intake {
         clock: Clock,
         max_payload: usize,
     ) -> Self {
-        let allowances = Rc::default();
-        Self { keeper, registry, contacts, changes, clock, max_payload, allowances }
+        let (allowances, listener) = (Rc::default(), Rc::default());
+        Self { keeper, registry, contacts, changes, clock, max_payload, allowances, listener }
     }
 
     /// Logs a reading of a device that came over `transport`; from the local socket if there is none, which has no rate.
@@ -108,8 +121,17 @@ impl Intake {
             news.iter().for_each(|(what, value, _)| {
                 self.changes.tell(&name, senml::resource(&name, what), value);
             });
+            if self.listener.devices.borrow().contains(&name) {
+                self.listener.woken.notify_one();
+            }
         }
         Ok(found)
+    }
+
+    /// Is notified when a new reading of one of these devices is in the log, from now on.
+    pub fn listen(&self, devices: BTreeSet<String>) -> Rc<Notify> {
+        *self.listener.devices.borrow_mut() = devices;
+        Rc::clone(&self.listener.woken)
     }
 
     /// Longest payload that is taken, in bytes.

@@ -5,7 +5,7 @@
 //!
 //! - storage: [`disk`], [`files`] (leaves), [`store`] (openings, anchors, outbox), [`recorder`] (both, in order)
 //! - the running gateway: [`keeper`] (the thread that owns the storage, at its [`desk`]), [`anchorer`] (ledger),
-//!   [`channels`] (payments), [`socket`] (local programs), [`gateway`] (wiring)
+//!   [`channels`] (payments), [`meter`] (which readings drive), [`socket`] (local programs), [`gateway`] (wiring)
 //! - the field: [`field`] (what all transports share), [`devices`], [`intake`] (readings), [`senml`], [`coap`], [`mqtt`],
 //!   [`net`] (datagrams, DTLS sessions)
 //! - other gateways: [`peers`] (connections over TLS)
@@ -30,6 +30,7 @@ pub mod gateway;
 pub mod identity;
 pub mod intake;
 pub mod keeper;
+pub mod meter;
 pub mod mqtt;
 pub mod net;
 pub mod peers;

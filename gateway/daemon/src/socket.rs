@@ -36,6 +36,7 @@ use crate::{
     field::{Field, FieldHealth},
     intake::{Arrival, Intake, Rejection},
     keeper::Keeper,
+    meter::Meters,
     prove::{Proof, prove},
     store::{Anchor, AnchorState},
     wire::{
@@ -69,6 +70,7 @@ pub struct Counter {
     field: FieldHealth,
     reach: watch::Receiver<Reach>,
     channels: Option<channels::Handle>,
+    meters: Meters,
     /// Requests so far.
     requests: Cell<u64>,
     /// Bytes that requests may still take.
@@ -104,16 +106,17 @@ impl Counter {
             field: field.health.clone(),
             reach,
             channels: None,
+            meters: Meters::default(),
             requests: Cell::new(0),
             room: Arc::new(Semaphore::new(REQUEST_BYTES)),
             proofs: Arc::clone(&field.proofs),
         }
     }
 
-    /// Serves payment channels too.
+    /// Serves payment channels and their meters too.
     #[must_use]
-    pub fn with_channels(self, channels: Option<channels::Handle>) -> Self {
-        Self { channels, ..self }
+    pub fn with_channels(self, channels: Option<channels::Handle>, meters: Meters) -> Self {
+        Self { channels, meters, ..self }
     }
 
     /// Accepts connections until it is dropped; where there are too many, the idlest one gives way.
@@ -211,6 +214,7 @@ impl Counter {
                         .to_owned(),
                 ),
             },
+            Request::Meters => Response::Meters(self.meters.told()),
             Request::Note(note) => self.note(note).await,
             Request::Reading(reading) => self.log(reading).await,
             Request::Show(device) => self.show(device).await,

@@ -7,7 +7,7 @@
 //! → {"reading":{"device":"meter-1","seq":7,"format":110,"payload":"[{\"n\":\"power\",\"v\":1}]"}}
 //! ← {"logged":{"device":"meter-1","seq":7,"index":42,"repeated":false}}
 //! ← {"refused":{"device":"meter-1","seq":7,"reason":"…","retry":true}}
-//! → "status"   ← {"status":{…}}
+//! → "status"   ← {"status":{…}}   → "meters"   ← {"meters":[{…}]}
 //! → {"prove":{"device":"meter-1","which":{"seq":7},"form":"sgp"}}   ← {"proof":{"file":"<base64>","notice":null}}
 //! → {"act":{"device":"valve-1","resource":"valve","value":"open","valid_ms":60000,"wait_ms":5000}}
 //! ← {"acted":{"id":17,"outcome":{"id":17,"resource":"valve","ok":true,"detail":"open"}}}
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     channels::{Summary, Terms},
     devices::{record::Outcome, twin::Twin},
+    meter,
     prove::Question,
 };
 
@@ -36,6 +37,8 @@ pub enum Request {
     Act(Act),
     /// Payment channels.
     Channel(ChannelRequest),
+    /// How do metered payments stand?
+    Meters,
     /// Write a note into a device's part of the log.
     Note(Note),
     /// Build a proof.
@@ -155,6 +158,8 @@ pub enum Response {
     Error(String),
     /// The reading is in the log.
     Logged(Logged),
+    /// Metered payments.
+    Meters(Vec<meter::Summary>),
     /// The note is in the log, at this index.
     Noted(u64),
     /// The channel that begins.

@@ -59,10 +59,10 @@ enum Charger {
 
 fn honest(told: &Told) -> Result<Run> {
     let mut scene = Scene::open(told, "honest", [CAR_BRINGS, STATION_BRINGS])?;
-    scene.charge_to(40)?;
+    scene.charge_to(200)?;
     let cut = cut_network(told, &mut scene)?;
     scene.timeline.bands.push(("cut", cut));
-    scene.charge_to(120)?;
+    scene.charge_to(600)?;
     let paid = scene.unplug()?;
     scene.close()?;
     told.say("The car's device asks for the end: a final state, signed by both, is settled.");
@@ -88,9 +88,9 @@ fn malicious(told: &Told, charger: Charger) -> Result<Run> {
         Charger::Off => ("device-off", "Malicious, and the station's device is off for ever"),
     };
     let mut scene = Scene::open(told, names.0, [CAR_BRINGS, STATION_BRINGS])?;
-    scene.charge_to(30)?;
+    scene.charge_to(150)?;
     let old = scene.keep_old_state()?;
-    scene.charge_to(100)?;
+    scene.charge_to(500)?;
     let paid = scene.unplug()?;
     if charger == Charger::Off {
         scene.yard.station.kill_device()?;

@@ -23,8 +23,8 @@ const GATEWAY: &str = include_str!("gateway.toml");
 const LEDGER: &str = include_str!("ledger.toml");
 
 /// Energy that is paid at once, and its price.
-pub(crate) const STEP_WH: u64 = 10;
-pub(crate) const PRICE: u64 = 15;
+pub(crate) const STEP_WH: u64 = 50;
+pub(crate) const PRICE: u64 = 40;
 
 /// Longest wait for a clean end.
 const STOP: Duration = Duration::from_secs(5);
@@ -40,6 +40,8 @@ pub(crate) struct Yard {
 pub(crate) struct Party {
     pub(crate) name: &'static str,
     device_name: &'static str,
+    /// What the device is.
+    kind: &'static str,
     run: &'static str,
     site: Site,
     coaps: u16,
@@ -57,8 +59,8 @@ impl Yard {
         )?;
         let ledger = ledger.start_ledger_as(&format!("{run}-ledger"))?;
         let ports = [free_port()?, free_port()?];
-        let mut car = Party::new(run, ("car", "car-1"), ports[0])?;
-        let mut station = Party::new(run, ("station", "charger-1"), ports[1])?;
+        let mut car = Party::new(run, ("car", "car", "car-1"), ports[0])?;
+        let mut station = Party::new(run, ("station", "charger", "charger-1"), ports[1])?;
         let (of_car, of_station) = (car.identity()?, station.identity()?);
         car.site.configure(&(peer("station", ports[1], &of_station) + &pays()))?;
         station.site.configure(&(peer("car", ports[0], &of_car) + &sells()))?;
@@ -83,7 +85,7 @@ impl Yard {
 impl Party {
     fn new(
         run: &'static str,
-        (name, device_name): (&'static str, &'static str),
+        (name, kind, device_name): (&'static str, &'static str, &'static str),
         port: u16,
     ) -> Result<Self> {
         let coaps = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
@@ -92,7 +94,7 @@ impl Party {
         let text = text.replace("{coaps}", &coaps.to_string());
         let secrets = ["log-key", "account-key", "device-seed"];
         let site = Site::with(&format!("{run}/{name}"), &text, &secrets)?;
-        Ok(Self { name, device_name, run, site, coaps, gateway: None, device: None })
+        Ok(Self { name, kind, device_name, run, site, coaps, gateway: None, device: None })
     }
 
     /// The fingerprint of the certificate that the peer has to know.
@@ -104,7 +106,7 @@ impl Party {
     }
 
     fn enrol(&self) -> Result<()> {
-        self.site.enrol(self.device_name, &self.enrolment())
+        self.site.enrol(self.device_name, &["--signs-itself"], &self.enrolment())
     }
 
     fn enrolment(&self) -> String {
@@ -122,7 +124,15 @@ impl Party {
     }
 
     fn start_device(&mut self) -> Result<()> {
-        Err(Failure::new("not yet"))
+        let terms = run(&mut self.site.with_config("channel terms"))?.stdout;
+        let [file, key, flash] =
+            ["terms", "device-key", "device-flash"].map(|name| self.site.path(name));
+        fs::write(&file, terms).doing(&file)?;
+        let (name, enrolment) = (format!("{}-{}", self.run, self.device_name), self.enrolment());
+        let server = format!("127.0.0.1:{}", self.coaps);
+        let arguments = [self.kind, &enrolment, &server, &file, &key, &flash];
+        self.device = Some(Device::start(&name, &arguments)?);
+        Ok(())
     }
 
     pub(crate) fn device(&mut self) -> Result<&mut Device> {

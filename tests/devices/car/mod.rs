@@ -59,14 +59,14 @@ pub(crate) struct Car {
 }
 
 impl Car {
-    /// The car of these files: terms, key, flash.
-    pub(crate) fn open(name: &str, files: &[String]) -> Result<Self, String> {
+    /// The car of these files: terms, key, flash; it may take channels that a peer proposes.
+    pub(crate) fn open(name: &str, files: &[String], takes_offers: bool) -> Result<Self, String> {
         let [terms, key, flash] = files else {
-            return Err("a car needs three files: TERMS KEY FLASH".to_owned());
+            return Err("it needs three files: TERMS KEY FLASH".to_owned());
         };
         let (terms, flash) = (Terms::read(terms)?, Flash::open(flash)?);
         let (energy, next_seq) = flash.counters();
-        let wallet = Wallet::open(flash::key(key)?, &terms, flash)?;
+        let wallet = Wallet::open(flash::key(key)?, &terms, flash, takes_offers)?;
         println!("address {}", wallet.address());
         let mut client = ChannelClient::new(EVERY);
         client.enrol().map_err(|error| error.to_string())?;
@@ -86,6 +86,11 @@ impl Car {
         })
     }
 
+    /// Lets its counter rise, or stand still.
+    pub(crate) const fn charge(&mut self, on: bool) {
+        self.charging = on;
+    }
+
     /// Does what the driver wants and is possible now; the rest waits, in its order.
     fn fulfil(&mut self) {
         while let Some(wish) = self.wishes.pop_front() {
@@ -98,7 +103,7 @@ impl Car {
     /// Whether the wish is dealt with.
     fn try_fulfil(&mut self, wish: &Wish) -> bool {
         match wish {
-            Wish::Charge(on) => self.charging = *on,
+            Wish::Charge(on) => self.charge(*on),
             Wish::Limit(deposit, spending) => {
                 self.wallet.limit(self.terms.asset.clone(), *deposit, *spending);
             }
@@ -238,6 +243,7 @@ impl Appliance for Car {
     fn measure(&mut self, _: u32) -> Vec<Vec<u8>> {
         if self.charging {
             self.energy += STEP_WH;
+            println!("energy {}", self.energy);
         }
         self.next_seq += 1;
         self.wallet.keep(self.energy, self.next_seq);

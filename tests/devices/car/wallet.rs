@@ -26,13 +26,14 @@ pub(crate) struct Wallet {
 
 impl Wallet {
     /// Goes on with what the flash holds.
-    pub(crate) fn open(key: SigningKey, terms: &Terms, flash: Flash) -> Result<Self, String> {
-        let policy = Policy {
-            receiver: terms.receiver,
-            elsewhere: None,
-            takes_offers: false,
-            least_challenge: 1,
-        };
+    pub(crate) fn open(
+        key: SigningKey,
+        terms: &Terms,
+        flash: Flash,
+        takes_offers: bool,
+    ) -> Result<Self, String> {
+        let policy =
+            Policy { receiver: terms.receiver, elsewhere: None, takes_offers, least_challenge: 1 };
         let mut participant = Box::new(Participant::new(key, policy));
         for slot in 0..SLOTS {
             // An empty or torn slot is as if it were empty.

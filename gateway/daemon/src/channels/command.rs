@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_channels::{
-    Record,
+    Phase, Record,
     effect::{self, Notice},
+    meter::Account,
     node::{About, Output, Settings, opening::Proposal},
 };
 use sluicegate_protocol::channel::{Allocation, Amount, Asset, ChannelId};
@@ -19,6 +20,8 @@ use crate::credentials;
 /// What the owner asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// The channels of a device as a meter sees them.
+    Accounts(String),
     /// Ends a channel together with the peer.
     Close(ChannelId),
     /// Settles a channel on the ledger.
@@ -49,6 +52,8 @@ pub enum Command {
 /// What the owner gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
+    /// The channels of a device as a meter sees them.
+    Accounts(Vec<Account>),
     /// These channels.
     Channels(Vec<Summary>),
     /// It is done, or it is under way and goes on by itself.
@@ -202,6 +207,11 @@ impl Channels {
         let now = self.now();
         let command_pays = matches!(command, Command::Pay(..));
         let (channel, outputs) = match command {
+            Command::Accounts(device) => {
+                let its = self.node.records().filter(|record| record.device == device);
+                let all = its.map(|record| self.account(record)).collect();
+                return self.answers.push((reply, Ok(Answer::Accounts(all))));
+            }
             Command::List => {
                 let all = self.node.records().map(Summary::of).collect();
                 return self.answers.push((reply, Ok(Answer::Channels(all))));
@@ -242,6 +252,20 @@ impl Channels {
             (None, false) => self.answers.push((reply, Ok(Answer::Done))),
         }
         self.add(outputs, turn);
+    }
+
+    fn account(&self, record: &Record) -> Account {
+        let deposits = record.view.deposits.first();
+        let is_idle = record.phase == Phase::Open && record.wish.is_none();
+        Account {
+            channel: record.id,
+            peer: record.peer.clone(),
+            is_open: record.phase.is_acting() && !record.restored && !record.has_signed_final(),
+            // Without the peer a payment would only wait until the channel is settled on the ledger.
+            is_free: is_idle && self.connected.contains_key(&record.peer),
+            deposited: deposits.map_or(Amount::ZERO, |row| row[record.own]),
+            own: record.own_balances().next().unwrap_or(Amount::ZERO),
+        }
     }
 
     fn open(

@@ -87,7 +87,7 @@ impl Handle {
     pub async fn device(&self, device: &str, ask: Ask) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let stopped = |_| Denied::Later("the channels are not running".to_owned());
-        let sent = self.0.send(Input::Device(device.to_owned(), ask, reply)).await;
+        let sent = self.inputs.send(Input::Device(device.to_owned(), ask, reply)).await;
         sent.map_err(|_| stopped(()))?;
         answer.await.map_err(|_| stopped(()))?
     }

@@ -37,7 +37,7 @@ use sluicegate_channels::{
 use sluicegate_ledger::{Channels as Ledger, Cursor};
 use sluicegate_protocol::channel::{Amount, ChannelId, Signature};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::timeout,
 };
 
@@ -141,22 +141,38 @@ enum Input {
 
 /// The way to the task.
 #[derive(Clone)]
-pub struct Handle(mpsc::Sender<Input>);
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+    news: Arc<Notify>,
+}
 
 impl Handle {
     /// Brings what happened on a connection; waits while too much waits already.
     pub async fn peer(&self, event: PeerEvent) {
-        let _ = self.0.send(Input::Peer(event)).await;
+        let _ = self.inputs.send(Input::Peer(event)).await;
     }
 
     /// Carries out a command of the owner. In words why not, if not.
     pub async fn command(&self, command: Command) -> Result<Answer, String> {
+        self.begin(command).await?.await
+    }
+
+    /// Gives a command of the owner, and later its answer: whatever is asked for after this comes behind it.
+    pub async fn begin(
+        &self,
+        command: Command,
+    ) -> Result<impl Future<Output = Result<Answer, String>> + use<>, String> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(Input::Command(command, reply)).await;
+        let sent = self.inputs.send(Input::Command(command, reply)).await;
         sent.map_err(|_| "the channels are not running".to_owned())?;
         let unknown = "it is not known whether it was done: `sluicegate channel list` shows how \
                        the channel stands, `sluicegate status` what went wrong";
-        answer.await.map_err(|_| unknown.to_owned())?
+        Ok(async move { answer.await.map_err(|_| unknown.to_owned())? })
+    }
+
+    /// Resolves when a channel may have changed, or a peer came or went, since the last call. For one listener.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 }
 
@@ -186,6 +202,8 @@ pub struct Channels {
     /// Channels whose challenge runs out, and the administrator was told.
     warned: BTreeSet<ChannelId>,
     effects: Effects,
+    /// Wakes who drives the payments.
+    news: Arc<Notify>,
 }
 
 impl Channels {
@@ -218,8 +236,10 @@ impl Channels {
             connected: BTreeMap::new(),
             warned: BTreeSet::new(),
             effects: Effects::none(),
+            news: Arc::default(),
         };
-        (task, Handle(to_inputs))
+        let news = Arc::clone(&task.news);
+        (task, Handle { inputs: to_inputs, news })
     }
 
     /// Notes which signatures became durable and which were sent.
@@ -316,10 +336,12 @@ impl Channels {
             PeerEvent::Connected(peer, address) => {
                 self.connected.insert(peer.clone(), address.clone());
                 self.node.add_peer(&peer, address);
+                self.news.notify_one();
                 self.node.connected(&peer, now)
             }
             PeerEvent::Lost(peer) => {
                 self.connected.remove(&peer);
+                self.news.notify_one();
                 self.node.lost(&peer);
                 Vec::new()
             }
@@ -436,6 +458,7 @@ impl Channels {
 
     async fn tell(&mut self, about: About, notice: &Notice) {
         self.waiting.told(&about, notice);
+        self.news.notify_one();
         let channel = match about {
             About::Channel(channel) => channel.to_string(),
             About::Proposal(proposal) => ChannelId::new(proposal).to_string(),

@@ -209,7 +209,7 @@ impl Side {
     fn open(&mut self) {
         let parts = self.place.open();
         let (_, sent) = mpsc::unbounded_channel();
-        let handle = Handle(mpsc::channel(1).0);
+        let handle = Handle { inputs: mpsc::channel(1).0, news: Arc::default() };
         let (tasks, channels, sent) = (Vec::new(), None, Some(sent));
         self.running = Some(Running { parts, handle, sent, tasks, channels });
     }

@@ -6,6 +6,7 @@
 
 mod channels;
 mod field;
+mod meter;
 mod peers;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 pub use self::{
     channels::{Accept, Limit, Payments, Units},
     field::{Coap, Device, MAX_NAME, Mqtt, Security, Signs},
+    meter::{Actuator, Meter},
     peers::{Channels, Peer, PeerCodec},
 };
 use serde::Deserialize;
@@ -64,6 +66,9 @@ pub struct Config {
     /// How much may leave the keys of the devices.
     #[serde(default, rename = "limit")]
     pub limits: Vec<Limit>,
+    /// What readings of devices pay, and what is wanted for what they deliver.
+    #[serde(default, rename = "meter")]
+    pub meters: Vec<Meter>,
     /// The devices that are enrolled here; others are enrolled with `sluicegate device add`.
     #[serde(default, rename = "device")]
     pub devices: Vec<Device>,
@@ -290,6 +295,7 @@ impl Config {
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
         peers::check(self.channels.as_ref(), &self.peers)?;
         channels::check(self.payments.as_ref(), &self.limits)?;
+        meter::check(&self.meters, self.payments.as_ref(), &self.peers)?;
         self.check_devices()
     }
 

@@ -5,12 +5,14 @@
 //! anything; rows of leaves that never became durable are removed by [`Store::recover`],
 //! and whatever it read is durable afterwards.
 //!
-//! Tables and columns: `store/schema.sql`, `store/channels.sql`, `store/signing.sql`. Order of calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
+//! Tables and columns: `store/schema.sql`, `store/channels.sql`, `store/signing.sql`, `store/meters.sql`. Order of
+//! calls: [`Store::open`], [`Store::current_log`], [`Store::recover`].
 
 mod again;
 mod anchors;
 pub mod channels;
 pub mod commands;
+pub mod meters;
 mod outbox;
 pub mod publications;
 pub(crate) mod readings;
@@ -35,17 +37,20 @@ const VERSION: i64 = 5;
 /// The version without channels.
 const WITHOUT_CHANNELS: i64 = 3;
 
+/// The version without what came with this one.
+const WITH_CHANNELS: i64 = 4;
+
 /// Everything but channels.
 const TABLES: &str = include_str!("schema.sql");
-
-/// The version with channels, and no devices that sign for themselves.
-const WITHOUT_SIGNING: i64 = 4;
 
 /// The tables of channels.
 const CHANNEL_TABLES: &str = include_str!("channels.sql");
 
 /// The tables of devices that sign for themselves.
 const SIGNING_TABLES: &str = include_str!("signing.sql");
+
+/// The tables of metered payments.
+const METER_TABLES: &str = include_str!("meters.sql");
 
 /// How long to wait for another process to let go of the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -197,6 +202,7 @@ impl Store {
         model.execute_batch(TABLES)?;
         model.execute_batch(CHANNEL_TABLES)?;
         model.execute_batch(SIGNING_TABLES)?;
+        model.execute_batch(METER_TABLES)?;
         if schema(&model)? == schema(&self.db)? {
             return Ok(());
         }
@@ -223,15 +229,16 @@ impl Store {
         let version: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
             VERSION => self.check_schema(),
-            0 | WITHOUT_CHANNELS | WITHOUT_SIGNING => {
+            0 | WITHOUT_CHANNELS | WITH_CHANNELS => {
                 let transaction = self.db.transaction()?;
                 if version == 0 {
                     transaction.execute_batch(TABLES)?;
                 }
-                if version < WITHOUT_SIGNING {
+                if version < WITH_CHANNELS {
                     transaction.execute_batch(CHANNEL_TABLES)?;
                 }
                 transaction.execute_batch(SIGNING_TABLES)?;
+                transaction.execute_batch(METER_TABLES)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
                 transaction.commit()?;
                 self.check_schema()

@@ -21,7 +21,8 @@ pub struct Recent {
     pub payload: Option<Vec<u8>>,
 }
 
-const OF_DEVICE: &str = "device = (SELECT id FROM device WHERE name = ?1)
+/// Rows of the device `?1`, but not those that may be logged again.
+pub(super) const OF_DEVICE: &str = "device = (SELECT id FROM device WHERE name = ?1)
     AND log NOT IN (SELECT id FROM log WHERE set_aside)";
 
 impl Store {
