@@ -22,6 +22,7 @@ mod hostile;
 mod killed;
 mod ledger;
 mod logged;
+mod own_key;
 mod place;
 mod process;
 mod restore;
