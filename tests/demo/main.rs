@@ -4,6 +4,7 @@
 //!
 //! Guarantees: exit code 0 only if every expectation held; no process is left behind; writes below
 //! `target/demo` only.
+//! `demo charging` plays the charging station only.
 //! Order: the one of [`story`]; each module holds one part of it.
 
 mod broker;
@@ -55,7 +56,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    match story() {
+    let played = match env::args().nth(1).as_deref() {
+        None => story(),
+        Some("charging") => charging(),
+        Some(part) => Err(Failure::new(format!("there is no part {part:?}: charging, or all"))),
+    };
+    match played {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("demo: failed: {failure}");
@@ -96,6 +102,15 @@ fn story() -> Result<()> {
     let record = Record { events, status, samples, effects, readings, policy, judged, steps, runs };
     fs::write("report.html", page::html(&record)).doing("report.html")?;
     println!("\nreport: target/demo/report.html\npolicy: target/demo/{POLICY}\ndemo: ok");
+    Ok(())
+}
+
+/// The charging station alone, without a page.
+fn charging() -> Result<()> {
+    process::watch_signals()?;
+    let _alone = enter_folder()?;
+    station::play(&Told::start())?;
+    println!("\ndemo: ok");
     Ok(())
 }
 

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// A car's gateway and a station's, and the ledger that both use; the ledger's files are the car's.
-struct Pair {
-    car: Place,
-    station: Place,
+pub struct Pair {
+    pub car: Place,
+    pub station: Place,
     _ledger: Process,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (car, station) = (Place::new(), Place::new());
         let (at_car, at_station) = (free_port(), free_port());
         let ledger = car.ledger();
@@ -44,7 +44,7 @@ impl Pair {
     }
 
     /// Waits until both show the channel in this phase, with these balances of the car and the station.
-    fn wait(&self, id: &str, phase: &str, car: &str, station: &str) {
+    pub fn wait(&self, id: &str, phase: &str, car: &str, station: &str) {
         wait(&self.car, id, &[phase, &format!("ours {car}"), &format!("theirs {station}")]);
         wait(&self.station, id, &[phase, &format!("ours {station}"), &format!("theirs {car}")]);
     }
@@ -93,7 +93,7 @@ pub fn wait(place: &Place, id: &str, words: &[&str]) {
     });
 }
 
-fn pay(place: &Place, id: &str, amount: &str) {
+pub fn pay(place: &Place, id: &str, amount: &str) {
     place.done(&[&["channel", "pay"], CONFIG, &[id, amount]].concat());
 }
 
@@ -163,7 +163,7 @@ fn an_old_copy_of_the_car_disputes_and_the_station_gets_its_money() {
     drop((car, station));
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+pub fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -23,6 +23,7 @@ mod killed;
 mod ledger;
 mod logged;
 mod meters;
+mod own_key;
 mod place;
 mod process;
 mod restore;

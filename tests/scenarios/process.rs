@@ -55,13 +55,13 @@ pub struct Process {
 impl Process {
     /// Starts the binary with these arguments; what it says goes to `<said>.out` and `<said>.err`.
     pub fn start(arguments: &[&str], folder: &Path, said: &str) -> Self {
-        Self::start_program(&binary(), arguments, folder, said)
+        Self::start_program("sluicegate", arguments, folder, said)
     }
 
-    /// The same of another program.
-    pub fn start_program(program: &Path, arguments: &[&str], folder: &Path, said: &str) -> Self {
+    /// The same for another program of this workspace.
+    pub fn start_program(program: &str, arguments: &[&str], folder: &Path, said: &str) -> Self {
         let (out, err) = (folder.join(format!("{said}.out")), folder.join(format!("{said}.err")));
-        let mut command = Command::new(program);
+        let mut command = Command::new(binary(program));
         command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::piped());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         die_with_parent(&mut command);
@@ -73,6 +73,18 @@ impl Process {
         let mut input = self.child.stdin.take().unwrap();
         // A process that refuses its arguments reads nothing.
         let _ = input.write_all(text.as_bytes());
+    }
+
+    /// Writes a line to its standard input.
+    #[allow(dead_code, reason = "not every test program has a conversation")]
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// What it has said so far.
+    #[allow(dead_code, reason = "not every test program has a conversation")]
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.out).unwrap()).into_owned()
     }
 
     /// Whether it still runs.
@@ -132,11 +144,12 @@ impl Drop for Process {
     }
 }
 
-/// The binary beside this test program.
-fn binary() -> PathBuf {
+/// A binary beside this test program.
+fn binary(program: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let binary = test.parent().and_then(Path::parent).unwrap().join("sluicegate");
-    let built = "build it first: cargo build --package sluicegate-daemon, or run `make test`";
+    let binary = test.parent().and_then(Path::parent).unwrap().join(program);
+    let built = "build it first: cargo build --package sluicegate-daemon --package sluicegate-tests --bins, or run \
+                 `make test`";
     assert!(binary.exists(), "{} is missing; {built}", binary.display());
     binary
 }

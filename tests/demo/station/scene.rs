@@ -59,8 +59,8 @@ impl Scene {
                 && station.device()?.last("address")?.is_some())
         })?;
         let [car, station] = brings;
-        scene.yard.car.device()?.tell(&format!("allow {PRICE} {car}"))?;
         scene.yard.car.device()?.tell(&format!("open station {car} {station} 8"))?;
+        scene.yard.car.device()?.tell(&format!("allow {PRICE} {car}"))?;
         scene.wait("the channel is open on both sides", |scene| Ok(scene.both("open")))?;
         told.say("The car's device asked for a channel; both keys are on devices, both gateways deposited.");
         Ok(scene)

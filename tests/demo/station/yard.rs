@@ -186,7 +186,7 @@ fn pays() -> String {
 fn sells() -> String {
     format!(
         "[[payments.accept]]\npeer = \"car\"\ndevice = \"charger-1\"\n\n\
-         [[meter]]\ndevice = \"charger-1\"\nrecord = \"energy\"\nunit = \"Wh\"\nstep = \"{STEP_WH}\"\n\
+         [[meter]]\ndevice = \"charger-1\"\nrecord = \"energy\"\nunit = \"Wh\"\nstep = \"{STEP_WH}\"\ncredit = 1\n\
          [meter.payer]\npeer = \"car\"\nprice = \"{PRICE}\"\n\
          [meter.actuator]\ndevice = \"charger-1\"\nresource = \"relay\"\non = \"on\"\noff = \"off\"\n\n"
     )

@@ -3,7 +3,8 @@
 //! Guarantees: a slot is on the disk when [`Flash::write`] returns, and a write touches no other slot. Does not: judge
 //! what a slot holds; the participant knows torn ones.
 //!
-//! The file has [`SLOTS`] slots of [`MAX_RECORD`] bytes, then the energy counter and the number of the next reading.
+//! The file has [`SLOTS`] slots, each with the length of a record in two bytes and room for [`MAX_RECORD`]; then the energy
+//! counter and the number of the next reading.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,8 +21,8 @@ pub(crate) const CHANNELS: usize = 2;
 /// Two for each channel, in turns.
 pub(crate) const SLOTS: usize = 2 * CHANNELS;
 
-const SLOT: u64 = MAX_RECORD as u64;
-const COUNTERS: u64 = SLOTS as u64 * SLOT;
+const SLOT: usize = 2 + MAX_RECORD;
+const COUNTERS: u64 = (SLOTS * SLOT) as u64;
 
 /// An open file.
 pub(crate) struct Flash(File);
@@ -36,18 +37,20 @@ impl Flash {
 
     /// What a slot holds; nothing if it was never written.
     pub(crate) fn read(&self, slot: usize) -> Vec<u8> {
-        let mut record = vec![0; MAX_RECORD];
-        match self.0.read_exact_at(&mut record, slot as u64 * SLOT) {
-            Ok(()) => record,
-            Err(_) => Vec::new(),
+        let mut whole = vec![0; SLOT];
+        if self.0.read_exact_at(&mut whole, (slot * SLOT) as u64).is_err() {
+            return Vec::new();
         }
+        let length = usize::from(u16::from_be_bytes([whole[0], whole[1]]));
+        whole.get(2..2 + length).unwrap_or_default().to_vec()
     }
 
     /// Replaces what a slot holds.
     pub(crate) fn write(&self, slot: usize, record: &[u8]) -> std::io::Result<()> {
-        let mut whole = vec![0; MAX_RECORD];
-        whole[..record.len()].copy_from_slice(record);
-        self.0.write_all_at(&whole, slot as u64 * SLOT)?;
+        let length = u16::try_from(record.len()).unwrap_or(u16::MAX);
+        let mut whole = [&length.to_be_bytes()[..], record].concat();
+        whole.resize(SLOT, 0);
+        self.0.write_all_at(&whole, (slot * SLOT) as u64)?;
         self.0.sync_data()
     }
 
@@ -110,15 +113,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
         let flash = Flash::open(&path("flash")).unwrap();
-        assert_eq!((flash.read(0), flash.counters()), (vec![], (0, 1)));
+        assert_eq!((flash.read(0), flash.counters()), (Vec::new(), (0, 1)));
         flash.keep(7, 9).unwrap();
         flash.write(3, &[5; 10]).unwrap();
         let flash = Flash::open(&path("flash")).unwrap();
-        assert_eq!((flash.read(3)[..11].to_vec(), flash.counters()), {
-            let mut slot = vec![5; 10];
-            slot.push(0);
-            (slot, (7, 9))
-        });
+        assert_eq!((flash.read(3), flash.read(1)), (vec![5; 10], vec![]));
+        assert_eq!(flash.counters(), (7, 9));
         let made = key(&path("key")).unwrap();
         assert_eq!(key(&path("key")).unwrap().address(), made.address());
     }

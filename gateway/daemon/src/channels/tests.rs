@@ -1,5 +1,7 @@
 //! Two gateways' channels in one process, on one embedded ledger, over a link in memory.
 
+mod device;
+
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -65,6 +67,9 @@ struct Side {
     inbox: Rc<RefCell<Option<Handle>>>,
     /// What may leave its keys in a day.
     limit: Option<u64>,
+    patience_ms: u64,
+    /// Who observes its channels.
+    changes: Changes,
 }
 
 struct Running {
@@ -131,6 +136,8 @@ impl World {
             cut: Rc::default(),
             inbox: Rc::default(),
             limit: None,
+            patience_ms: 60_000,
+            changes: Changes::default(),
         };
         let sides = [side("alice", "bob", 2), side("bob", "alice", 3)];
         let mut world = Self { clock, sides, _folder: folder };
@@ -195,6 +202,23 @@ impl World {
         }
     }
 
+    /// A side registers an old state and watches nothing from then on.
+    async fn register_old(&self, side: usize, id: &ChannelId, old: Record) {
+        let side = &self.sides[side];
+        side.running.as_ref().unwrap().channels.as_ref().unwrap().abort();
+        let current = old.current.unwrap();
+        let (state, signatures) = (current.state, current.signatures);
+        let root = Claim { params: old.params, signed: SignedState { state, signatures } };
+        let request = Request::Register(Box::new(Registration { root, subs: vec![] }));
+        let (key, request) = (*request.key().as_bytes(), request.to_bytes());
+        let wanted = vec![Wanted { key, request, stake: 1_500 }];
+        let batch = Batch { wanted, ..Batch::default() };
+        side.store(move |store| store.commit_channels(&batch).unwrap()).await;
+        while side.account.dispute(id).await.unwrap().is_none() {
+            sleep(TICK).await;
+        }
+    }
+
     /// Accounts hold what they had, their fees and the moved amount taken off.
     async fn check_balances(&self, paid: u64) {
         for (side, expected) in self.sides.iter().zip([GRANT - paid, GRANT + paid]) {
@@ -247,6 +271,7 @@ impl Side {
         let links = Box::new(Wire { sent: to_sent, cut: self.cut.clone() });
         let (keeper, clock) = (running.parts.keeper.clone(), running.parts.clock);
         let (task, handle) = Channels::new(keeper, self.account.clone(), links, clock, plan);
+        let task = task.telling(self.changes.clone());
         *self.inbox.borrow_mut() = Some(handle.clone());
         (running.handle, running.sent) = (handle, Some(sent));
         running.channels = Some(spawn_local(task.run()));
@@ -276,7 +301,7 @@ impl Side {
             limits: self.limit.map(limit).into_iter().collect(),
             receiver: terms.payout.receiver,
             answer_ms: 1_000,
-            patience_ms: 60_000,
+            patience_ms: self.patience_ms,
             max_openings: 4,
             max_channels: 4,
         };
@@ -413,20 +438,9 @@ fn an_old_state_that_is_registered_while_we_are_down_is_refuted() {
             world.sides[1].pay(id, 7).await;
         }
         world.sides[0].kill();
-        // The peer has paid, and wants it back: it registers version 0 and watches nothing.
-        world.sides[1].running.as_ref().unwrap().channels.as_ref().unwrap().abort();
-        let current = zero.current.unwrap();
-        let (state, signatures) = (current.state, current.signatures);
-        let root = Claim { params: zero.params, signed: SignedState { state, signatures } };
-        let request = Request::Register(Box::new(Registration { root, subs: vec![] }));
-        let (key, request) = (*request.key().as_bytes(), request.to_bytes());
-        let wanted = vec![Wanted { key, request, stake: 1_500 }];
-        let batch = Batch { wanted, ..Batch::default() };
-        world.sides[1].store(move |store| store.commit_channels(&batch).unwrap()).await;
+        // The peer has paid, and wants it back.
+        world.register_old(1, &id, zero).await;
         let account = world.sides[1].account.clone();
-        while account.dispute(&id).await.unwrap().is_none() {
-            sleep(TICK).await;
-        }
         world.sides[0].open();
         world.sides[0].start().await;
         let newest = |record: &Record| record.view.registration().is_some_and(|r| r.version == 10);

@@ -173,7 +173,11 @@ fn list(file: PathBuf) -> Result<(), Error> {
             (Security::Psk, Some(_)) => "PSK",
             (Security::Psk, None) => "no PSK: no DTLS",
         };
-        say!("{name:32}  {:16}  {security}", enrolled.device.class);
+        let signs = match enrolled.device.signs {
+            Signs::Gateway => "",
+            Signs::Itself => ", signs for itself",
+        };
+        say!("{name:32}  {:16}  {security}{signs}", enrolled.device.class);
     }
     alarms.iter().for_each(|alarm| eprintln!("{alarm}"));
     Ok(())

@@ -153,3 +153,103 @@ fn told(code: Code, message: &impl Message) -> Response {
         Err(error) => Response::diagnostic(Code::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sluicegate_protocol::channel::exchange::{PayRequest, Refusal, SignAnswer};
+
+    use super::*;
+    use crate::{
+        devices::Registry,
+        net::{Path, dtls::SessionId},
+        testing::Place,
+    };
+
+    const ID: &str = "abababababababababababababababababababababababababababababababab";
+
+    fn post(path: &str, payload: &[u8]) -> Request {
+        Request::new(Method::Post, path).payload(format::CBOR, payload)
+    }
+
+    fn bytes(message: &impl Message) -> Vec<u8> {
+        message.encode(&mut [0; MAX_MESSAGE]).unwrap().to_vec()
+    }
+
+    #[test]
+    fn every_resource_takes_its_own_message() {
+        let id = ChannelId::new([0xab; 32]);
+        let pay = PayRequest {
+            version: 1,
+            amount: 7_u64.into(),
+            asset: 0,
+            memo: "kWh".try_into().unwrap(),
+        };
+        let no = SignAnswer { number: 5, outcome: Err(Refusal::Unwilling) };
+        let [pays, answers, closes, disputes] =
+            ["payments", "signatures", "close", "dispute"].map(|it| format!("channels/{ID}/{it}"));
+        for (request, ask) in [
+            (Request::new(Method::Get, "channels"), Ask::List),
+            (Request::new(Method::Get, "channels/key"), Ask::Challenge),
+            (Request::new(Method::Get, &format!("channels/{ID}")), Ask::Show(id)),
+            (post(&pays, &bytes(&pay)), Ask::Pay(id, Box::new(pay))),
+            (post(&answers, &bytes(&no)), Ask::Answer(id, Box::new(no))),
+            (Request::new(Method::Post, &closes), Ask::Close(id)),
+            (Request::new(Method::Post, &disputes), Ask::Dispute(id)),
+        ] {
+            assert_eq!(understand(&request), Ok(ask));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_with_its_code() {
+        let [pays, other] = [format!("channels/{ID}/payments"), format!("channels/{ID}/other")];
+        let half = format!("channels/{}/payments", &ID[..30]);
+        let large = vec![0; MAX_MESSAGE + 1];
+        for (request, code) in [
+            (post("channels", b"\xa1\x01\x02"), Code::BAD_REQUEST),
+            (post("channels", b""), Code::BAD_REQUEST),
+            (post("channels/key", b"\xff"), Code::BAD_REQUEST),
+            (post(&pays, &large), Code::REQUEST_ENTITY_TOO_LARGE),
+            (Request::new(Method::Post, &pays), Code::UNSUPPORTED_CONTENT_FORMAT),
+            (Request::new(Method::Get, &pays), Code::METHOD_NOT_ALLOWED),
+            (Request::new(Method::Put, "channels"), Code::METHOD_NOT_ALLOWED),
+            (Request::new(Method::Delete, &format!("channels/{ID}")), Code::METHOD_NOT_ALLOWED),
+            (post(&other, b""), Code::NOT_FOUND),
+            (post(&half, b""), Code::NOT_FOUND),
+            (Request::new(Method::Get, "channels/ab"), Code::NOT_FOUND),
+        ] {
+            let refused = understand(&request).unwrap_err();
+            assert_eq!(refused.code, code, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_device_with_dtls_that_signs_for_itself_has_channels() {
+        let place = Place::new(
+            "[[device]]\nname = \"meter-1\"\n[[device]]\nname = \"car-1\"\nsigns = \"itself\"\n",
+        );
+        let registry = Registry::load(&place.config()).0;
+        let [meter, car] = ["meter-1", "car-1"].map(|name| registry.get(name).unwrap());
+        let session = Link::Dtls(SessionId::numbered(1));
+        let plain = Link::Plain(Path::to(([127, 0, 0, 1], 9).into()));
+        assert_eq!(forbidden(session, &car), None);
+        assert!(forbidden(session, &meter).is_some_and(|text| text.contains("signs")));
+        assert!(forbidden(plain, &car).is_some_and(|text| text.contains("DTLS")));
+    }
+
+    #[test]
+    fn who_is_denied_is_told_whether_to_come_again() {
+        let text = || "for a reason".to_owned();
+        for (denied, code, words) in [
+            (Denied::Conflict(text()), Code::CONFLICT, "for a reason"),
+            (Denied::Invalid(text()), Code::BAD_REQUEST, "for a reason"),
+            (Denied::Later(text()), Code::SERVICE_UNAVAILABLE, "for a reason"),
+            (Denied::Unknown, Code::NOT_FOUND, "there is no such channel"),
+        ] {
+            let response = respond(Err(denied));
+            assert_eq!((response.code, response.payload), (code, words.as_bytes().to_vec()));
+        }
+        let opened = respond(Ok(Said::Opened(ChannelId::new([0xab; 32]))));
+        assert_eq!(opened.code, Code::CREATED);
+    }
+}

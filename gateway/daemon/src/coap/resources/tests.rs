@@ -6,10 +6,16 @@ use sluicegate_coap::{
     option,
 };
 
+use sluicegate_protocol::channel::{
+    ChannelId,
+    exchange::{Phase, Summary},
+};
+
 use super::*;
 use crate::{
+    channels::{Ask, Denied, Handle, Said},
     config::Config,
-    net::Path,
+    net::{Path, dtls::SessionId, psk::Identity},
     testing::{Parts, Place, run},
 };
 
@@ -21,6 +27,8 @@ struct Table {
     resources: Resources,
     done: mpsc::UnboundedReceiver<Done>,
     next: u16,
+    /// From where the device asks.
+    link: Link,
 }
 
 /// Code, whether it has an Observe option, Max-Age and payload.
@@ -37,7 +45,17 @@ impl Table {
             resources: Resources::new(field, places, Limits::default(), tell),
             done,
             next: 0,
+            link: Link::Plain(Path::to(([127, 0, 0, 1], 9).into())),
         }
+    }
+
+    /// From now on this device asks, over DTLS.
+    fn secure(&mut self, name: &str) {
+        let session = SessionId::numbered(1);
+        let path = Path::to(([127, 0, 0, 1], 9).into());
+        let identity = Identity::new(name).unwrap();
+        self.resources.places.borrow_mut().opened(session, &identity, path);
+        self.link = Link::Dtls(session);
     }
 
     /// A GET of a device of this name, from an address that was proven.
@@ -50,8 +68,7 @@ impl Table {
         }
         path.iter().for_each(|segment| writer.option(option::URI_PATH, segment.as_bytes()));
         writer.option(option::URI_QUERY, format!("ep={name}").as_bytes());
-        let peer = Link::Plain(Path::to(([127, 0, 0, 1], 9).into()));
-        self.endpoint.receive(0, peer, true, &writer.payload(&[]));
+        self.endpoint.receive(0, self.link, true, &writer.payload(&[]));
         loop {
             while let Some(output) = self.endpoint.poll() {
                 match output {
@@ -75,7 +92,7 @@ fn told(datagram: &[u8]) -> Told {
     let has = |wanted| message.options().find(|(number, _)| *number == wanted);
     let number = |value: &[u8]| value.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
     let max_age = has(option::MAX_AGE).map(|(_, value)| number(value));
-    let text = String::from_utf8(message.payload.to_vec()).unwrap();
+    let text = String::from_utf8_lossy(message.payload).into_owned();
     (message.code, has(option::OBSERVE).is_some(), max_age, text)
 }
 
@@ -119,6 +136,42 @@ fn only_what_is_notified_can_be_observed() {
         let observable =
             |link: &link::Link<'_>| link.attributes.iter().any(|(name, _)| *name == "obs");
         assert!(!link::parse(CORE).unwrap().iter().any(observable));
+        parts.close();
+    });
+}
+
+#[test]
+fn a_device_observes_its_own_channels_and_finds_no_others() {
+    let place = Place::new("[[device]]\nname = \"car-1\"\nsigns = \"itself\"\n");
+    run(async {
+        let parts = place.open();
+        let mut table = Table::new(&parts, &place.config()).await;
+        table.secure("car-1");
+        let own = ChannelId::new([0xab; 32]);
+        let (id, other) = (own.to_string(), ChannelId::new([0xcd; 32]).to_string());
+        let (code, ..) = table.ask("car-1", &["channels"], false).await;
+        assert_eq!(code, Code::SERVICE_UNAVAILABLE, "there are no payments");
+        let answer = move |device: &str, ask: Ask| match (device, ask) {
+            ("car-1", Ask::Show(id)) if id == own => Ok(Said::Summary(Box::new(Summary {
+                id,
+                current: None,
+                phase: Phase::Exchanging,
+                pending: None,
+            }))),
+            ("car-1", Ask::List) => Ok(Said::Channels(Box::default())),
+            _ => Err(Denied::Unknown),
+        };
+        assert!(table.resources.field.channels.set(Handle::answering(answer)).is_ok());
+        for (path, found) in [
+            (&["channels"][..], (Code::CONTENT, true)),
+            (&["channels", &id], (Code::CONTENT, true)),
+            (&["channels", &other], (Code::NOT_FOUND, false)),
+            (&["channels", "key"], (Code::NOT_FOUND, false)),
+        ] {
+            let (code, observed, ..) = table.ask("car-1", path, true).await;
+            assert_eq!((code, observed), found, "{path:?}");
+        }
+        assert_eq!(table.endpoint.usage().observations, 2);
         parts.close();
     });
 }
