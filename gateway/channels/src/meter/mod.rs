@@ -390,10 +390,10 @@ impl Party {
 
     /// Once, until something else is to be told.
     fn tell(&mut self, word: Word, out: &mut Vec<Effect>) {
-        if self.told.as_ref() != Some(&word) {
-            self.told = Some(word.clone());
-            out.push(Effect::Tell(word));
+        if !self.told.as_ref().is_some_and(|told| told.is_like(&word)) {
+            out.push(Effect::Tell(word.clone()));
         }
+        self.told = Some(word);
     }
 
     fn standing(&self, step: Decimal, pays: bool) -> Standing {

@@ -14,7 +14,7 @@ mod switch;
 use std::{cell::RefCell, collections::BTreeSet, future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use sluicegate_channels::meter::{Account, Count, Effect, Meter, Place, Reading};
-use sluicegate_protocol::channel::ChannelId;
+use sluicegate_protocol::channel::{Amount, ChannelId};
 use tokio::sync::{Notify, mpsc};
 
 pub use self::summary::{PartySummary, Summary};
@@ -52,28 +52,28 @@ impl Meters {
 pub(crate) struct Begun {
     /// How the meters stand.
     pub(crate) meters: Meters,
-    /// Runs until the keeper stops; for ever without meters.
+    /// Brings no end of its own.
     pub(crate) task: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Begins what the configuration wants.
 pub(crate) fn begin(config: &Config, field: &Field, payments: Option<Handle>) -> Begun {
     let meters = Meters::default();
-    let idle = || Box::pin(std::future::pending());
     let task: Pin<Box<dyn Future<Output = ()>>> = match payments {
         Some(payments) if !config.meters.is_empty() => {
             let devices: BTreeSet<_> = config.meters.iter().map(|m| m.device.clone()).collect();
             let logged = field.intake.listen(devices);
             let (keeper, commands) = (field.keeper.clone(), field.commands.clone());
             let told = meters.clone();
-            Box::pin(run(
-                config.meters.clone(),
-                Tools::new(keeper, commands, payments),
-                logged,
-                told,
-            ))
+            let tools = Tools::new(keeper, commands, payments);
+            let work = run(config.meters.clone(), tools, logged, told);
+            // Without the keeper everything ends; that is not for meters to say.
+            Box::pin(async move {
+                work.await;
+                std::future::pending().await
+            })
         }
-        _ => idle(),
+        _ => Box::pin(std::future::pending()),
     };
     Begun { meters, task }
 }
@@ -106,7 +106,7 @@ impl Tools {
     }
 
     /// Asks for a payment; a view of the channels that is asked for later shows it under way or refused.
-    async fn pay(&self, channel: ChannelId, amount: sluicegate_protocol::channel::Amount) {
+    async fn pay(&self, channel: ChannelId, amount: Amount) {
         let answer = match self.payments.begin(Command::Pay(channel, amount)).await {
             Ok(answer) => answer,
             Err(reason) => return drop(self.refused.send((channel, reason))),
