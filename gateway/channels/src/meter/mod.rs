@@ -207,6 +207,17 @@ impl Meter {
         out
     }
 
+    /// The channels can't be seen: nothing is delivered until they are.
+    pub fn unseen(&mut self) -> Vec<Effect> {
+        match self.tariff.side {
+            Side::Sells { .. } if self.is_on != Some(false) => {
+                self.is_on = Some(false);
+                vec![Effect::Switch(false)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// A payment was refused, and why.
     pub fn refused(&mut self, channel: &ChannelId, reason: &str) -> Vec<Effect> {
         let mut out = Vec::new();

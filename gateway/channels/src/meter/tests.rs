@@ -502,6 +502,17 @@ fn credit_lets_a_payment_take_its_time_but_begins_with_one() {
 }
 
 #[test]
+fn while_the_channels_can_t_be_seen_it_is_off() {
+    let mut shop = Shop::new(1);
+    assert_eq!(switched(&shop.meter.unseen()), Some(false));
+    assert_eq!((shop.paid(15), shop.reads(0)), (None, Some(true)));
+    assert_eq!(switched(&shop.meter.unseen()), Some(false));
+    assert_eq!(switched(&shop.meter.unseen()), None);
+    assert_eq!(shop.paid(0), Some(true), "the session goes on");
+    assert_eq!(Meter::new(payer()).unseen(), []);
+}
+
+#[test]
 fn without_a_channel_it_is_off() {
     let mut shop = Shop::new(1);
     shop.reads(0);
