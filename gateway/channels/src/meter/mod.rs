@@ -207,6 +207,17 @@ impl Meter {
         out
     }
 
+    /// The channels can't be seen: nothing is delivered until they are.
+    pub fn unseen(&mut self) -> Vec<Effect> {
+        match self.tariff.side {
+            Side::Sells { .. } if self.is_on != Some(false) => {
+                self.is_on = Some(false);
+                vec![Effect::Switch(false)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// A payment was refused, and why.
     pub fn refused(&mut self, channel: &ChannelId, reason: &str) -> Vec<Effect> {
         let mut out = Vec::new();
@@ -390,10 +401,10 @@ impl Party {
 
     /// Once, until something else is to be told.
     fn tell(&mut self, word: Word, out: &mut Vec<Effect>) {
-        if self.told.as_ref() != Some(&word) {
-            self.told = Some(word.clone());
-            out.push(Effect::Tell(word));
+        if !self.told.as_ref().is_some_and(|told| told.is_like(&word)) {
+            out.push(Effect::Tell(word.clone()));
         }
+        self.told = Some(word);
     }
 
     fn standing(&self, step: Decimal, pays: bool) -> Standing {

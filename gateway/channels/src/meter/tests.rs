@@ -324,6 +324,22 @@ fn a_refused_payment_waits_for_the_next_reading_and_the_other_payee_does_not() {
 }
 
 #[test]
+fn the_same_refusal_with_other_numbers_is_told_once() {
+    let mut world = World::new(1_000);
+    for (seq, left) in [5, 4, 3].into_iter().enumerate() {
+        take(&mut world, &Step::Rise(if seq == 0 { 0 } else { 10 }));
+        world.look();
+        world.channels[0].under_way = None;
+        let effects = world.meter.refused(&channel(0), &format!("the limit leaves {left}"));
+        world.perform(effects);
+    }
+    assert_eq!((told(&world, "the limit leaves"), told(&world, "refused")), (1, 1));
+    let effects = world.meter.refused(&channel(0), "the device does not want it");
+    world.perform(effects);
+    assert_eq!(told(&world, "refused"), 2);
+}
+
+#[test]
 fn a_jump_is_paid_in_parts_and_told() {
     let mut world = World::new(10_000);
     take(&mut world, &Step::Rise(0));
@@ -436,6 +452,34 @@ fn switched(effects: &[Effect]) -> Option<bool> {
     first
 }
 
+proptest! {
+    /// In every order of readings and payments it is on only while what was delivered, less the credit, is paid; and it
+    /// is on again as soon as a step more is.
+    #[test]
+    fn who_sells_is_never_owed_more_than_its_credit(
+        credit in 0..2_u8,
+        steps in prop::collection::vec((any::<bool>(), 0..20_i32), 1..60),
+    ) {
+        let mut shop = Shop::new(credit);
+        let (mut counter, mut first) = (1_000, None);
+        shop.paid(0);
+        for (is_reading, more) in steps {
+            if is_reading {
+                counter += more;
+                first.get_or_insert(counter);
+                shop.reads(counter);
+            } else {
+                shop.paid(u64::from(more.unsigned_abs()));
+            }
+            let delivered = first.map_or(0, |first| u64::from((counter - first).unsigned_abs()));
+            let (steps, paid) = (delivered / STEP, shop.own - 500);
+            let is_on = shop.meter.is_on() == Some(true);
+            prop_assert!(!is_on || paid >= (steps + 1 - u64::from(credit)) * PRICES[0]);
+            prop_assert!(is_on || first.is_none() || paid < (steps + 1) * PRICES[0]);
+        }
+    }
+}
+
 #[test]
 fn who_sells_delivers_only_what_is_paid() {
     let mut shop = Shop::new(0);
@@ -455,6 +499,17 @@ fn credit_lets_a_payment_take_its_time_but_begins_with_one() {
     assert_eq!(shop.paid(15), Some(true));
     assert_eq!((shop.reads(10), shop.reads(19), shop.reads(20)), (None, None, Some(false)));
     assert_eq!((shop.paid(15), shop.paid(15)), (None, Some(true)), "one step ahead again");
+}
+
+#[test]
+fn while_the_channels_can_t_be_seen_it_is_off() {
+    let mut shop = Shop::new(1);
+    assert_eq!(switched(&shop.meter.unseen()), Some(false));
+    assert_eq!((shop.paid(15), shop.reads(0)), (None, Some(true)));
+    assert_eq!(switched(&shop.meter.unseen()), Some(false));
+    assert_eq!(switched(&shop.meter.unseen()), None);
+    assert_eq!(shop.paid(0), Some(true), "the session goes on");
+    assert_eq!(Meter::new(payer()).unseen(), []);
 }
 
 #[test]

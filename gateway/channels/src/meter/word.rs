@@ -56,6 +56,14 @@ impl Word {
     }
 }
 
+impl Word {
+    /// Whether it says the same, apart from the numbers in it: what is told with each reading is told once.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let without = |word: &Self| word.to_string().replace(|c: char| c.is_ascii_digit(), "");
+        without(self) == without(other)
+    }
+}
+
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

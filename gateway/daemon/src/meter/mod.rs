@@ -14,8 +14,11 @@ mod switch;
 use std::{cell::RefCell, collections::BTreeSet, future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use sluicegate_channels::meter::{Account, Count, Effect, Meter, Place, Reading};
-use sluicegate_protocol::channel::ChannelId;
-use tokio::sync::{Notify, mpsc};
+use sluicegate_protocol::channel::{Amount, ChannelId};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
 pub use self::summary::{PartySummary, Summary};
 use self::{reading::Found, switch::Switch};
@@ -37,6 +40,9 @@ const ROWS: u32 = 256;
 /// Longest pause between two looks: a wake-up may be lost with the connection that brought a reading.
 const TICK: Duration = Duration::from_secs(2);
 
+/// What is paid is unknown when the channels say nothing for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is known of all meters; clones share it.
 #[derive(Clone, Default)]
 pub struct Meters(Rc<RefCell<Vec<Summary>>>);
@@ -52,28 +58,28 @@ impl Meters {
 pub(crate) struct Begun {
     /// How the meters stand.
     pub(crate) meters: Meters,
-    /// Runs until the keeper stops; for ever without meters.
+    /// Brings no end of its own.
     pub(crate) task: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Begins what the configuration wants.
 pub(crate) fn begin(config: &Config, field: &Field, payments: Option<Handle>) -> Begun {
     let meters = Meters::default();
-    let idle = || Box::pin(std::future::pending());
     let task: Pin<Box<dyn Future<Output = ()>>> = match payments {
-        Some(payments) if !config.meters.is_empty() => {
+        payments if !config.meters.is_empty() => {
             let devices: BTreeSet<_> = config.meters.iter().map(|m| m.device.clone()).collect();
             let logged = field.intake.listen(devices);
             let (keeper, commands) = (field.keeper.clone(), field.commands.clone());
             let told = meters.clone();
-            Box::pin(run(
-                config.meters.clone(),
-                Tools::new(keeper, commands, payments),
-                logged,
-                told,
-            ))
+            let tools = Tools::new(keeper, commands, payments);
+            let work = run(config.meters.clone(), tools, logged, told);
+            // Without the keeper everything ends; that is not for meters to say.
+            Box::pin(async move {
+                work.await;
+                std::future::pending().await
+            })
         }
-        _ => idle(),
+        _ => Box::pin(std::future::pending()),
     };
     Begun { meters, task }
 }
@@ -82,7 +88,8 @@ pub(crate) fn begin(config: &Config, field: &Field, payments: Option<Handle>) ->
 struct Tools {
     keeper: Keeper,
     commands: Commands,
-    payments: Handle,
+    /// None while payments are off: then nothing is delivered.
+    payments: Option<Handle>,
     /// Payments that were refused.
     refused: mpsc::UnboundedSender<(ChannelId, String)>,
     refusals: RefCell<mpsc::UnboundedReceiver<(ChannelId, String)>>,
@@ -91,7 +98,7 @@ struct Tools {
 }
 
 impl Tools {
-    fn new(keeper: Keeper, commands: Commands, payments: Handle) -> Self {
+    fn new(keeper: Keeper, commands: Commands, payments: Option<Handle>) -> Self {
         // As many as there are payments under way: one for each channel.
         let (refused, refusals) = mpsc::unbounded_channel();
         let refusals = RefCell::new(refusals);
@@ -99,15 +106,25 @@ impl Tools {
     }
 
     async fn accounts(&self, device: &str) -> Option<Vec<Account>> {
-        match self.payments.command(Command::Accounts(device.to_owned())).await {
-            Ok(Answer::Accounts(accounts)) => Some(accounts),
+        let asked = self.payments.as_ref()?.command(Command::Accounts(device.to_owned()));
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(Answer::Accounts(accounts))) => Some(accounts),
             _ => None,
         }
     }
 
+    /// Resolves when a channel may have changed.
+    async fn news(&self) {
+        match &self.payments {
+            Some(payments) => payments.news().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Asks for a payment; a view of the channels that is asked for later shows it under way or refused.
-    async fn pay(&self, channel: ChannelId, amount: sluicegate_protocol::channel::Amount) {
-        let answer = match self.payments.begin(Command::Pay(channel, amount)).await {
+    async fn pay(&self, channel: ChannelId, amount: Amount) {
+        let Some(payments) = &self.payments else { return };
+        let answer = match payments.begin(Command::Pay(channel, amount)).await {
             Ok(answer) => answer,
             Err(reason) => return drop(self.refused.send((channel, reason))),
         };
@@ -137,7 +154,7 @@ async fn run(configured: Vec<config::Meter>, tools: Tools, logged: Rc<Notify>, t
         *told.0.borrow_mut() = running.iter().map(Running::summary).collect();
         tokio::select! {
             () = logged.notified() => {}
-            () = tools.payments.news() => {}
+            () = tools.news() => {}
             () = tools.is_refused.notified() => {}
             () = tokio::time::sleep(TICK) => {}
         }
@@ -191,8 +208,10 @@ impl Running {
                 break end;
             }
         };
-        let Some(accounts) = tools.accounts(&self.configured.device).await else { return Ok(()) };
-        let effects = self.meter.accounts(&accounts, end);
+        let effects = match tools.accounts(&self.configured.device).await {
+            Some(accounts) => self.meter.accounts(&accounts, end),
+            None => self.meter.unseen(),
+        };
         self.perform(effects, tools).await
     }
 
