@@ -26,6 +26,7 @@
 //!
 //! - `energy WH`: what it has charged since it was made, whenever that changes
 //! - `address 0x…`: that of its key, at the start
+//! - `enrolled`: the gateway has it
 //! - `channel ID PHASE OWN THEIRS VERSION`: how a channel stands, whenever that changes; VERSION is `-`
 //!   before both have signed
 //! - `signed ID VERSION`: it has signed that state

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long nothing changes until it is known that nothing is under way.
 const QUIET: Duration = Duration::from_millis(2_500);
 
+/// How long it takes until a device has measured what flows, or that nothing does.
+const MEASURED: Duration = Duration::from_millis(1_500);
+
 /// The run.
 pub(crate) struct Scene {
     pub(crate) yard: Yard,
@@ -32,6 +35,7 @@ pub(crate) struct Scene {
     /// What the gateways said last.
     car: Option<Shown>,
     station: Option<Shown>,
+    plugged: bool,
     /// Whether electricity flows.
     flows: bool,
     brought: u64,
@@ -50,13 +54,14 @@ impl Scene {
             looked: None,
             car: None,
             station: None,
+            plugged: true,
             flows: false,
             brought: brings[1],
         };
         scene.wait("both devices have shown their keys", |scene| {
             let [car, station] = [&mut scene.yard.car, &mut scene.yard.station];
-            Ok(car.device()?.last("address")?.is_some()
-                && station.device()?.last("address")?.is_some())
+            let is_known = |said: Vec<String>| said.iter().any(|line| line == "enrolled");
+            Ok(is_known(car.device()?.said()?) && is_known(station.device()?.said()?))
         })?;
         let [car, station] = brings;
         scene.yard.car.device()?.tell(&format!("open station {car} {station} 8"))?;
@@ -91,7 +96,8 @@ impl Scene {
     /// device measured.
     pub(crate) fn unplug(&mut self) -> Result<u64> {
         self.yard.station.device()?.tell("plug off")?;
-        self.flow(false)?;
+        self.plugged = false;
+        self.pause(MEASURED)?;
         let measured = self.yard.car.device()?.number("energy")?.unwrap_or(0);
         let due = (measured / STEP_WH + 1) * PRICE;
         self.wait(&format!("{measured} Wh are paid with {due}"), |scene| Ok(scene.paid() == due))?;
@@ -170,7 +176,7 @@ impl Scene {
             let relay = charger.last("acted")?;
             energy.into_iter().for_each(|energy| self.timeline.energy(energy));
             let flows = relay.is_some_and(|acted| acted.ends_with(" on"));
-            self.flow(flows)?;
+            self.flow(flows && self.plugged)?;
         }
         if self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
             self.looked = Some(Instant::now());

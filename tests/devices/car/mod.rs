@@ -168,6 +168,7 @@ impl Car {
             }
             News::Summary(summary) => self.see(summary),
             News::Refused { command, code, diagnostic } => self.refused(command, code, diagnostic),
+            News::Done(Command::Prove) => println!("enrolled"),
             News::Done(command) => eprintln!("done: {command:?}"),
             News::Delayed { code, pause } => eprintln!("the gateway delays: {code:?} {pause:?}"),
             News::Malformed(error) => eprintln!("the gateway sends no message: {error}"),
