@@ -51,7 +51,7 @@ struct Site {
     car: Place,
     station: Place,
     provider: Place,
-    _ledger: Process,
+    ledger: Process,
 }
 
 impl Site {
@@ -71,7 +71,7 @@ impl Site {
             knows(place, "car", at_car, &of_car);
         }
         car.configure("[anchor]", PAYS);
-        Self { car, station, provider, _ledger: ledger }
+        Self { car, station, provider, ledger }
     }
 
     /// A channel with 10,000 of the car's, and the meter that has begun in it.
@@ -298,4 +298,24 @@ fn who_sells_lets_deliver_only_what_is_paid() {
     command(&site.car, "close", &id);
     wait_valve(&site.station, "closed");
     wait(&site.station, &id, &["withdrawn", "ours 5045"]);
+}
+
+#[test]
+fn who_can_t_see_what_is_paid_lets_nothing_flow() {
+    let site = Site::new();
+    site.station.configure("[anchor]", SELLS);
+    let _car = site.car.gateway();
+    let (station, _valve) = start_valve(&site.station);
+    let id = site.open("station");
+    wait_party(&site.station, "car", "a session", |party| party["channel"] == id.as_str());
+    feed(&site.station, 0, "500");
+    feed(&site.car, 0, "1000");
+    wait_valve(&site.station, "open");
+    station.kill();
+    let Site { car, station, ledger, .. } = site;
+    ledger.kill();
+    let _station = station.gateway();
+    wait_valve(&station, "closed");
+    let _ledger = car.ledger();
+    wait_valve(&station, "open");
 }

@@ -306,6 +306,21 @@ fn the_first_reading_after_the_opening_is_where_it_counts_from() {
     assert_eq!((world.channels[0].paid(), world.channels[1].paid()), (15, 2));
 }
 
+/// What a start reads again is bounded, and payloads that were erased meanwhile are not missed.
+#[test]
+fn a_count_is_kept_with_the_first_reading_and_often_enough() {
+    let mut world = World::new(1_000_000);
+    take(&mut world, &Step::Rise(0));
+    world.look();
+    assert_eq!(world.kept[&channel(0)].last, Some(Decimal::new(1_000, 0)));
+    for _ in 0..200 {
+        take(&mut world, &Step::Rise(1));
+        world.look();
+    }
+    let behind = world.end().index - world.kept[&channel(0)].next.index;
+    assert!(behind <= u64::from(SNAPSHOT), "{behind} readings would be read again");
+}
+
 #[test]
 fn a_refused_payment_waits_for_the_next_reading_and_the_other_payee_does_not() {
     let mut world = World::new(1_000);

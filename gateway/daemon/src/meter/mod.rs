@@ -5,7 +5,7 @@
 //! decide; nor hold anything that the log, the channels and the rows of [`crate::store`] do not. A device that stops
 //! reporting while it delivers is not noticed.
 //!
-//! Order of calls: [`begin`] once, its task for as long as the gateway runs; [`Meters::told`] meanwhile.
+//! Order of calls: `begin` once, its task for as long as the gateway runs; [`Meters::told`] meanwhile.
 
 mod reading;
 mod summary;
