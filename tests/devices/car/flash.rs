@@ -56,7 +56,7 @@ impl Flash {
 
     /// The energy counter and the number of the next reading.
     pub(crate) fn counters(&self) -> (u64, u64) {
-        let counter = |place| {
+        let counter = |place: u64| {
             let mut bytes = [0; 8];
             let read = self.0.read_exact_at(&mut bytes, COUNTERS + 8 * place);
             read.ok().map(|()| u64::from_be_bytes(bytes))
