@@ -3,6 +3,8 @@
 
 use std::{fs, net::UdpSocket};
 
+use serde_json::Value;
+
 use crate::{
     channels::{CONFIG, Pair, command, copy_folder, pay, wait},
     place::Place,
@@ -41,6 +43,14 @@ impl World {
         Car { process: Process::start_program("device", &arguments, &folder, said) }
     }
 
+    /// The newest counter of the car in the log, in watt hours.
+    fn energy(&self) -> u64 {
+        let show = [&["device", "show", "--json"], CONFIG, &["car-1"]].concat();
+        let twin: Value = serde_json::from_str(&self.pair.car.done(&show)).unwrap();
+        let energy = &twin["state"]["energy"];
+        energy["value"].as_str().map_or(0, |value| value.parse().unwrap())
+    }
+
     /// A channel with 10,000 of the car's and 5,000 of the station's.
     fn open(&self, car: &mut Car, challenge_s: u64) -> String {
         car.say(&format!("open station 10000 5000 {challenge_s}"));
@@ -54,6 +64,16 @@ impl World {
 impl Car {
     fn say(&mut self, order: &str) {
         self.process.say(order);
+    }
+
+    /// Waits until so many more readings are in the log.
+    fn logs(&self, more: usize) {
+        let logged = || {
+            let said = self.process.said();
+            said.lines().filter(|line| line.starts_with("logged ")).count()
+        };
+        let wanted = logged() + more;
+        until("readings in the log", || (logged() >= wanted).then_some(()));
     }
 
     /// The newest line with this beginning and this end, as soon as there is one.
@@ -156,6 +176,24 @@ fn an_old_state_is_refuted_and_the_car_paid_out_while_the_car_is_off() {
     wait(&pair.car, &id, &["withdrawn", "ours 12000"]);
     wait(&pair.station, &id, &["withdrawn", "ours 3000"]);
     drop(station);
+}
+
+#[test]
+fn the_energy_counter_rises_while_the_car_charges_and_survives_it() {
+    let world = World::new();
+    let _gateway = world.pair.car.gateway();
+    let mut car = world.car("car-first");
+    car.say("charge on");
+    until("energy", || (world.energy() >= 60).then_some(()));
+    car.say("charge off");
+    car.logs(2);
+    let energy = world.energy();
+    car.logs(2);
+    assert_eq!(world.energy(), energy);
+    car.process.kill();
+    let car = world.car("car-second");
+    car.logs(2);
+    assert_eq!(world.energy(), energy);
 }
 
 /// Pays as soon as the gateways are connected.

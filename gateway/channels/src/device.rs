@@ -21,10 +21,15 @@ pub fn request_number(state: &State) -> u64 {
 }
 
 impl Record {
-    /// What the device is to sign; nothing if nothing waits for it.
+    /// What the device is to sign: what is under way, or a state that came back without its authorisations.
     pub fn request(&self, peer_share: Option<[u8; 32]>) -> Option<SignRequest> {
-        let pending = self.pending.as_ref().filter(|_| self.waits_for_own())?;
-        Some(self.request_for(pending, peer_share))
+        if self.waits_for_own() {
+            return self.pending.as_ref().map(|pending| self.request_for(pending, peer_share));
+        }
+        // A device that signed a state signs it again as the same bytes.
+        let state = self.state().filter(|_| self.lacks_authorisations())?.clone();
+        let again = Pending { state, by: self.own, change: Change::Receive, own: None, peer: None };
+        Some(self.request_for(&again, peer_share))
     }
 
     /// Whether this payment of ours is under way.
@@ -60,7 +65,8 @@ impl Record {
     /// Whether the request with this number was answered with a signature, as far as that still matters.
     pub fn is_signed(&self, number: u64) -> bool {
         let pending = self.pending.iter().filter(|pending| pending.own.is_some());
-        let states = pending.map(|pending| &pending.state).chain(self.state());
+        let current = self.state().filter(|_| !self.lacks_authorisations());
+        let states = pending.map(|pending| &pending.state).chain(current);
         let mut states = states.chain(self.burned.iter().map(|burned| &burned.state));
         states.any(|state| request_number(state) == number)
     }

@@ -26,6 +26,8 @@ pub enum Input {
     Accepted(Box<Record>),
     /// The owner accepts the offer: the record that follows.
     Agree(Box<Record>),
+    /// Our authorisations to withdraw by the current state, which came without them.
+    Authorised(OwnSignature),
     /// The owner ends the channel.
     Close,
     /// The outcome is fixed.

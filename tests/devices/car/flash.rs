@@ -56,20 +56,18 @@ impl Flash {
 
     /// The energy counter and the number of the next reading.
     pub(crate) fn counters(&self) -> (u64, u64) {
-        let mut bytes = [0; 16];
-        match self.0.read_exact_at(&mut bytes, COUNTERS) {
-            Ok(()) => {
-                let both = u128::from_be_bytes(bytes);
-                ((both >> 64) as u64, both as u64)
-            }
-            Err(_) => (0, 1),
-        }
+        let counter = |place: u64| {
+            let mut bytes = [0; 8];
+            let read = self.0.read_exact_at(&mut bytes, COUNTERS + 8 * place);
+            read.ok().map(|()| u64::from_be_bytes(bytes))
+        };
+        (counter(0).unwrap_or(0), counter(1).unwrap_or(1))
     }
 
     /// Keeps the counters.
     pub(crate) fn keep(&self, energy: u64, next_seq: u64) -> std::io::Result<()> {
-        let both = u128::from(energy) << 64 | u128::from(next_seq);
-        self.0.write_all_at(&both.to_be_bytes(), COUNTERS)?;
+        let both = [energy.to_be_bytes(), next_seq.to_be_bytes()].concat();
+        self.0.write_all_at(&both, COUNTERS)?;
         self.0.sync_data()
     }
 }

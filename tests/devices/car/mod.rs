@@ -162,7 +162,10 @@ impl Car {
             }
             News::Challenge(challenge) => {
                 let proof = KeyProof::sign(self.wallet.key(), &challenge, &self.name);
-                if let Err(error) = proof.and_then(|proof| Ok(self.client.prove(&proof))) {
+                let proof = proof.map_err(|error| error.to_string());
+                let proved = proof
+                    .and_then(|proof| self.client.prove(&proof).map_err(|error| error.to_string()));
+                if let Err(error) = proved {
                     eprintln!("the key can't be proved: {error}");
                 }
             }
@@ -186,11 +189,12 @@ impl Car {
             Command::Pay(id) => {
                 self.channel = None;
                 let paying = self.paying.take();
-                // Something else came first; if the payment was signed all the same, it is not made once more.
-                if let Some(paying) = paying.filter(|_| self.wallet.cancel_payment(&id)) {
-                    if code == Code::CONFLICT && why.contains("newest") {
-                        return self.wishes.push_front(Wish::Pay(paying.amount));
-                    }
+                if !self.wallet.cancel_payment(&id) {
+                    return eprintln!("the payment is signed already");
+                }
+                // Something else came first.
+                if let Some(paying) = paying.filter(|_| why.contains("not the newest")) {
+                    return self.wishes.push_front(Wish::Pay(paying.amount));
                 }
                 "pay"
             }

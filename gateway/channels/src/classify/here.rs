@@ -9,7 +9,7 @@ use crate::{
     Phase,
     effect::Refusal,
     input::Input,
-    record::{OwnSignature, Record},
+    record::{OwnSignature, Record, SignedState},
 };
 
 impl Record {
@@ -69,6 +69,17 @@ impl Record {
     pub fn is_own_signature_of(&self, own: &OwnSignature, state: &State) -> bool {
         own.state.verify_state(state, self.own_address()).is_ok()
             && self.has_withdrawals(&own.withdrawals, &state.outcome.balances)
+    }
+
+    /// Whether the current state came back without our authorisations to withdraw by it.
+    pub fn lacks_authorisations(&self) -> bool {
+        let lacks = |SignedState { state, withdrawals, .. }: &SignedState| {
+            let balances = &state.outcome.balances;
+            let mut each = balances.iter().zip(withdrawals);
+            balances.len() != withdrawals.len()
+                || each.any(|(row, signature)| signature.is_none() && !row[self.own].is_zero())
+        };
+        !self.phase.is_over() && self.current.as_ref().is_some_and(lacks)
     }
 
     fn has_withdrawals(&self, withdrawals: &[Option<Signature>], balances: &[[Amount; 2]]) -> bool {

@@ -56,8 +56,11 @@ impl Node {
     /// A device signed what was asked of it.
     pub fn signed(&mut self, channel: ChannelId, own: OwnSignature, now: Now) -> Vec<Output> {
         self.on(channel, now, |slot| {
+            let current = slot.record.state().filter(|_| slot.record.lacks_authorisations());
             if slot.record.is_own_signature(&own) {
                 slot.record.signature(own)
+            } else if current.is_some_and(|state| slot.record.is_own_signature_of(&own, state)) {
+                Input::Authorised(own)
             } else {
                 let forged = || Input::Forged("a signature of the device that does not fit".into());
                 slot.too_late(&own).unwrap_or_else(forged)

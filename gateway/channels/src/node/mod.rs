@@ -323,6 +323,9 @@ impl Node {
     ) -> Option<Input> {
         let slot = self.channels.get_mut(&channel)?;
         let record = &*slot.record;
+        if let Err(reason) = self.settings.policy.check_state(&request.state.outcome) {
+            return Some(Input::NoSignature(reason));
+        }
         let key = match self.devices.get(&record.device) {
             Some(DeviceKey::Here(key)) => key,
             Some(DeviceKey::Away(_)) => {
@@ -334,9 +337,6 @@ impl Node {
         };
         if key.address() != *record.own_address() {
             return Some(Input::NoSignature("the channel was opened with another key".into()));
-        }
-        if let Err(reason) = self.settings.policy.check_state(&request.state.outcome) {
-            return Some(Input::NoSignature(reason));
         }
         let books = Books { last: slot.last.clone(), spent: self.spent.clone() };
         let limits = &self.settings.limits;

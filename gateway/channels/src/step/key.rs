@@ -5,7 +5,7 @@
 use super::{Taken, Work};
 use crate::{
     Phase,
-    effect::{Notice, Outgoing},
+    effect::{Intent, Notice, Outgoing},
     input::Input,
     record::{OwnSignature, Pending},
 };
@@ -17,6 +17,7 @@ impl Work {
             Input::SignatureComplete(own) => self.signature_complete(own),
             Input::SignatureOfFinal(own) => self.signature_of_final(own),
             Input::NoSignature(reason) => self.no_signature(reason),
+            Input::Authorised(own) => self.authorised(own),
             Input::Unsigned => self.unsigned(),
             input => self.take_from_clock(input),
         }
@@ -116,6 +117,16 @@ impl Work {
         }
         self.tell(Notice::Refused(reason));
         self.enter(Phase::Open);
+    }
+
+    /// The device has signed again what the peer or the ledger gave back.
+    fn authorised(&mut self, own: OwnSignature) -> Taken {
+        let Some(current) = &mut self.record.current else { return Some(Input::Authorised(own)) };
+        current.withdrawals = own.withdrawals;
+        if self.record.phase == Phase::Concluded {
+            self.ledger(Intent::Withdraw);
+        }
+        None
     }
 
     fn unsigned(&mut self) -> Taken {

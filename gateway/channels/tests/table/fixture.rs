@@ -14,9 +14,10 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 53] = [
+pub(crate) const INPUTS: [&str; 54] = [
     "accepted",
     "agree",
+    "authorised",
     "close",
     "concluded",
     "concluded, nothing ours",
@@ -264,6 +265,10 @@ fn input(name: &str, channel: &Channel) -> Input {
     match name {
         "accepted" => Input::Accepted(Box::new(fresh())),
         "agree" => Input::Agree(Box::new(fresh())),
+        "authorised" => {
+            let withdrawals = vec![Some(theirs(&pending))];
+            Input::Authorised(OwnSignature { withdrawals, ..own(&pending) })
+        }
         "close" => Input::Close,
         "concluded" => Input::Concluded(view()),
         "concluded, nothing ours" => Input::ConcludedNothingOurs(view()),

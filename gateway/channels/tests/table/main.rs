@@ -74,6 +74,7 @@ fn name_of(input: &Input) -> &'static str {
     match input {
         Input::Accepted(_) => "accepted",
         Input::Agree(_) => "agree",
+        Input::Authorised(_) => "authorised",
         Input::Close => "close",
         Input::Concluded(_) => "concluded",
         Input::ConcludedNothingOurs(_) => "concluded, nothing ours",

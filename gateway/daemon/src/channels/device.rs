@@ -264,11 +264,14 @@ impl Channels {
     ) -> Outcome {
         let channel = request.state.channel;
         let own = own_signature(signatures);
-        if !self.node.record(&channel).is_some_and(|record| record.is_own_signature(&own)) {
+        let fits = |record: &Record| record.is_own_signature_of(&own, &request.state);
+        if !self.node.record(&channel).is_some_and(fits) {
             let text = "the signatures are not those of the state and of its withdrawals";
             return Err(Denied::Invalid(text.to_owned()));
         }
-        turn.batch.signatures.push(signatures::own(&request.state, &own));
+        if self.node.record(&channel).is_some_and(|record| record.is_own_signature(&own)) {
+            turn.batch.signatures.push(signatures::own(&request.state, &own));
+        }
         let now = self.now();
         let outputs = self.node.signed(channel, own, now);
         self.add(outputs, turn);

@@ -9,6 +9,7 @@ use sluicegate_protocol::channel::{
 };
 
 use super::*;
+use crate::store::channels::ChannelRow;
 
 const CAR: &str = "car";
 
@@ -323,5 +324,42 @@ fn who_observes_a_channel_is_told_what_is_to_be_signed() {
         let summary = Summary::decode(&news[&observed].bytes).unwrap();
         let request = summary.pending.expect("it is to be signed");
         assert_eq!(request.state.outcome.balances[0][0], amount(1_100));
+    });
+}
+
+#[test]
+fn a_car_is_asked_again_for_authorisations_that_did_not_come_back() {
+    run(async {
+        let mut world = World::new().await;
+        let id = world.car_channel().await;
+        world.car_pays(&id, 7).await;
+        // The state came back from the peer, after a backup: without what only the car can sign.
+        let mut record = world.sides[0].record(&id).await.unwrap();
+        record.current.as_mut().unwrap().withdrawals.clear();
+        let row = ChannelRow {
+            id: *id.as_bytes(),
+            record: record.to_bytes(),
+            over: false,
+            enforced_from: 1,
+        };
+        world.sides[0].kill();
+        world.sides[0].open();
+        let batch = Batch { records: vec![row], ..Batch::default() };
+        world.sides[0].store(move |store| store.commit_channels(&batch).unwrap()).await;
+        world.sides[0].start().await;
+        world.connect_again(0).await;
+        assert_eq!(world.sides[0].handle().command(Command::Dispute(id)).await, Ok(Answer::Done));
+        world.sides[0].reaches(&id, |record| record.phase == Phase::Disputed).await;
+        world.sides[0].reaches(&id, |record| record.view.registration().is_some()).await;
+        world.clock.advance(CHALLENGE_S * 1_000);
+        world.sides[0].reaches(&id, |record| record.phase == Phase::Concluded).await;
+        let request = world.pending(&id).await;
+        assert_eq!(request.state, record.current.unwrap().state);
+        let foreign = SignAnswer { number: request.number, outcome: Ok(signed(&key(1), &request)) };
+        let foreign = Ask::Answer(id, Box::new(foreign));
+        denied(world.ask(foreign).await, "not those of the state");
+        assert_eq!(world.answer(&request).await, Ok(Said::Done));
+        assert_eq!(world.answer(&request).await, Ok(Said::Done), "a repetition");
+        world.both_reach(&id, Phase::Withdrawn).await;
     });
 }
