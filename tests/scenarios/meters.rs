@@ -280,18 +280,22 @@ fn who_sells_lets_deliver_only_what_is_paid() {
     feed(&site.station, 0, "500");
     feed(&site.car, 0, "1000");
     wait_valve(&site.station, "open");
-    feed(&site.station, 1, "509.9");
-    wait_party(&site.station, "car", "the reading", |party| party["delivered"] == "9.9");
-    assert_eq!(meter(&site.station)["on"], true, "the first step is paid");
-    feed(&site.station, 2, "510");
+    feed(&site.station, 1, "514.9");
+    wait_party(&site.station, "car", "the reading", |party| party["delivered"] == "14.9");
+    assert_eq!(
+        meter(&site.station)["on"],
+        true,
+        "a step is paid, and less than half of one is owed"
+    );
+    feed(&site.station, 2, "515");
     wait_valve(&site.station, "closed");
     feed(&site.car, 1, "1010");
     wait_valve(&site.station, "open");
     car.kill();
-    feed(&site.station, 3, "521");
+    feed(&site.station, 3, "525");
     wait_valve(&site.station, "closed");
     let owed = party(&site.station, "car");
-    assert_eq!((owed["paid"].as_str(), owed["delivered"].as_str()), (Some("30"), Some("21")));
+    assert_eq!((owed["paid"].as_str(), owed["delivered"].as_str()), (Some("30"), Some("25")));
     let _car = site.car.gateway();
     feed(&site.car, 2, "1021");
     wait_valve(&site.station, "open");

@@ -76,7 +76,7 @@ fn cut_network(told: &Told, scene: &mut Scene) -> Result<Span> {
     told.say("The car's device loses its network: nobody pays, and the charger stops by itself.");
     scene.pause(CUT)?;
     let unpaid = scene.delivered()?.saturating_sub(scene.paid_steps()? * STEP_WH);
-    expect(unpaid <= STEP_WH + 40, || format!("{unpaid} Wh were delivered without being paid"))?;
+    expect(unpaid <= STEP_WH, || format!("{unpaid} Wh were delivered without being paid"))?;
     scene.yard.car.device()?.tell("network on")?;
     Ok(Span { from_ms, to_ms: now_ms() })
 }

@@ -23,8 +23,8 @@ const GATEWAY: &str = include_str!("gateway.toml");
 const LEDGER: &str = include_str!("ledger.toml");
 
 /// Energy that is paid at once, and its price.
-pub(crate) const STEP_WH: u64 = 50;
-pub(crate) const PRICE: u64 = 40;
+pub(crate) const STEP_WH: u64 = 100;
+pub(crate) const PRICE: u64 = 80;
 
 /// Longest wait for a clean end.
 const STOP: Duration = Duration::from_secs(5);
@@ -186,7 +186,7 @@ fn pays() -> String {
 fn sells() -> String {
     format!(
         "[[payments.accept]]\npeer = \"car\"\ndevice = \"charger-1\"\n\n\
-         [[meter]]\ndevice = \"charger-1\"\nrecord = \"energy\"\nunit = \"Wh\"\nstep = \"{STEP_WH}\"\ncredit = 1\n\
+         [[meter]]\ndevice = \"charger-1\"\nrecord = \"energy\"\nunit = \"Wh\"\nstep = \"{STEP_WH}\"\n\
          [meter.payer]\npeer = \"car\"\nprice = \"{PRICE}\"\n\
          [meter.actuator]\ndevice = \"charger-1\"\nresource = \"relay\"\non = \"on\"\noff = \"off\"\n\n"
     )

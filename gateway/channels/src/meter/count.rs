@@ -89,6 +89,11 @@ impl Count {
     pub fn steps(&self, step: Decimal) -> Option<u128> {
         quotient(self.total, step)
     }
+
+    /// The same, with half a step and more counted as a whole one.
+    pub fn steps_to_nearest(&self, step: Decimal) -> Option<u128> {
+        quotient(self.total.checked_add(self.total)?, step).map(|halves| halves.div_ceil(2))
+    }
 }
 
 fn difference(more: Decimal, less: Decimal) -> Option<Decimal> {
@@ -158,6 +163,16 @@ mod tests {
         ] {
             let count = Count { total: total.parse().unwrap(), ..Count::new(Place::default()) };
             assert_eq!(count.steps(step.parse().unwrap()), steps, "{total} / {step}");
+        }
+    }
+
+    #[test]
+    fn half_a_step_counts_as_one_where_it_is_asked_for() {
+        for (total, step, steps) in
+            [("0", "10", 0), ("4.99", "10", 0), ("5", "10", 1), ("14.9", "10", 1), ("15", "10", 2)]
+        {
+            let count = Count { total: total.parse().unwrap(), ..Count::new(Place::default()) };
+            assert_eq!(count.steps_to_nearest(step.parse().unwrap()), Some(steps), "{total}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! Metered payments: a reading of a device drives payments, or says what was delivered for them.
 //!
 //! Who pays stays one step ahead of the counter: `paid >= (steps + 1) × price` for each payee, and never more than that.
-//! Who sells lets deliver while at least what was delivered, and one step more, is paid. So a session that breaks off
-//! costs either side no more than one step, apart from what flows between two readings.
+//! Who sells begins when one step is paid, and lets deliver until half a step more than what is paid was delivered: two
+//! counters never agree to the last digit, and a payment takes its time. So a session that breaks off costs who pays no
+//! more than one step, and who sells no more than half of one and what flows between two readings.
 //!
 //! Guarantees: what was paid is read from the channel itself, deposited less own balance, and what was counted from the
 //! log behind a durable snapshot: after a crash anywhere no step is paid twice and none is forgotten. No payment while
@@ -51,13 +52,8 @@ pub struct Tariff {
 pub enum Side {
     /// It pays these.
     Pays(Vec<Price>),
-    /// It sells.
-    Sells {
-        /// To whom.
-        payer: Price,
-        /// So many steps are delivered before they are paid, once it delivers: 0 or 1.
-        credit: u8,
-    },
+    /// It sells to this one.
+    Sells(Price),
 }
 
 /// Whom a step is paid to, or by whom, and what it costs.
@@ -166,7 +162,7 @@ impl Meter {
         };
         let parties = match &tariff.side {
             Side::Pays(payees) => payees.iter().map(party).collect(),
-            Side::Sells { payer, .. } => vec![party(payer)],
+            Side::Sells(payer) => vec![party(payer)],
         };
         Self { tariff, parties, kept: BTreeMap::new(), has_read: false, is_on: None }
     }
@@ -261,9 +257,8 @@ impl Meter {
             Side::Pays(_) => {
                 self.parties.iter_mut().for_each(|party| party.pay(*step, *max_steps, out));
             }
-            Side::Sells { credit, .. } => {
-                let credit = if self.is_on == Some(true) { *credit } else { 0 };
-                let on = self.parties.iter().all(|party| party.may_deliver(*step, credit));
+            Side::Sells(_) => {
+                let on = self.parties.iter().all(|party| party.may_deliver(*step));
                 if self.is_on != Some(on) {
                     self.is_on = Some(on);
                     out.push(Effect::Switch(on));
@@ -389,14 +384,14 @@ impl Party {
         }
     }
 
-    /// Whether what was delivered is paid, and what comes next, less the credit.
-    fn may_deliver(&self, step: Decimal, credit: u8) -> bool {
+    /// Whether a step is paid, and what was delivered is but for less than half of one.
+    fn may_deliver(&self, step: Decimal) -> bool {
         let Some(session) = &self.session else { return false };
-        let Some([delivered, ahead]) = session.costs(step, self.price) else { return false };
-        let needed = if credit > 0 { delivered } else { ahead };
         let Account { deposited, own, .. } = session.account;
-        let is_paid = deposited.checked_add(needed).is_some_and(|needed| own >= needed);
-        is_paid && session.count.last.is_some()
+        let needed = session.count.steps_to_nearest(step).map(|steps| Amount::from(steps.max(1)));
+        let needed = needed.and_then(|steps| self.price.checked_mul(steps));
+        let needed = needed.and_then(|cost| deposited.checked_add(cost));
+        session.count.last.is_some() && needed.is_some_and(|needed| own >= needed)
     }
 
     /// Once, until something else is to be told.

@@ -55,9 +55,6 @@ struct Written {
     payee: Vec<WrittenPrice>,
     payer: Option<WrittenPrice>,
     actuator: Option<Actuator>,
-    /// Steps that are delivered before they are paid, once it delivers: 0 or 1.
-    #[serde(default)]
-    credit: u8,
 }
 
 /// `[[meter.payee]]` and `[meter.payer]`
@@ -110,10 +107,9 @@ impl Written {
             (Some(_), [_, ..]) => {
                 Err("it has both payee and payer; a meter either pays or sells".into())
             }
-            (Some(_), []) if self.credit > 1 => Err("credit is 0 or 1".into()),
-            (Some(payer), []) => Ok(Side::Sells { payer: payer.read()?, credit: self.credit }),
-            (None, _) if self.actuator.is_some() || self.credit > 0 => {
-                Err("actuator and credit belong to a meter that sells, with a payer".into())
+            (Some(payer), []) => payer.read().map(Side::Sells),
+            (None, _) if self.actuator.is_some() => {
+                Err("an actuator belongs to a meter that sells, with a payer".into())
             }
             (None, payees) => payees
                 .iter()
@@ -158,7 +154,7 @@ impl Meter {
     pub fn peers(&self) -> impl Iterator<Item = &str> {
         let prices = match &self.tariff.side {
             Side::Pays(payees) => payees.as_slice(),
-            Side::Sells { payer, .. } => std::slice::from_ref(payer),
+            Side::Sells(payer) => std::slice::from_ref(payer),
         };
         prices.iter().map(|price| price.peer.as_str())
     }
@@ -269,7 +265,7 @@ off = "off"
         let Side::Pays(payees) = &meters[0].tariff.side else { panic!("{:?}", meters[0]) };
         assert_eq!((payees.len(), payees[1].price), (2, Amount::from(2_u64)));
         assert_eq!((meters[0].tariff.max_steps, meters[0].tariff.step), (100, Decimal::new(10, 0)));
-        let Side::Sells { payer, credit: 0 } = &meters[1].tariff.side else { panic!("sells") };
+        let Side::Sells(payer) = &meters[1].tariff.side else { panic!("sells") };
         assert_eq!((payer.peer.as_str(), meters[1].tariff.step), ("station", Decimal::new(5, -1)));
         assert_eq!(meters[1].actuator.as_ref().unwrap().resource, "relay");
     }
@@ -292,7 +288,6 @@ off = "off"
             ),
             ("[meter.payer]", "[meter.buyer]", "buyer"),
             ("max_steps = 7", "max_steps = 0", "max_steps"),
-            ("max_steps = 7", "credit = 2", "credit is 0 or 1"),
             ("device = \"charger-1\"", "device = \"car-1\"", "counts for the channel with"),
             (
                 "[[meter.payee]]\npeer = \"station\"",

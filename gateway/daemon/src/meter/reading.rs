@@ -55,7 +55,7 @@ mod tests {
 
     fn meter() -> config::Meter {
         let payer = Price { peer: "car".to_owned(), price: 1_u64.into() };
-        let side = Side::Sells { payer, credit: 0 };
+        let side = Side::Sells(payer);
         config::Meter {
             device: "charger-1".to_owned(),
             record: "energy".to_owned(),

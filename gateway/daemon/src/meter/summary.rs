@@ -56,7 +56,7 @@ impl Summary {
         let config::Meter { device, record, unit, tariff, .. } = configured;
         let (prices, sells) = match &tariff.side {
             Side::Pays(payees) => (payees.as_slice(), false),
-            Side::Sells { payer, .. } => (std::slice::from_ref(payer), true),
+            Side::Sells(payer) => (std::slice::from_ref(payer), true),
         };
         let parties = prices.iter().zip(meter.standings());
         Self {
