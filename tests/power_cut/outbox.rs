@@ -5,10 +5,7 @@
 //! accepted stays accepted. Its own crashes: `backends/embedded/tests`. The outbox alone, with reorgs and foreign
 //! transactions: `backends/ledger/src/outbox/tests`.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use sluicegate_daemon::{Error, store::AnchorState};
 use sluicegate_embedded::{

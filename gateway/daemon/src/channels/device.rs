@@ -103,7 +103,7 @@ impl Handle {
                 let _ = reply.send(answer(&device, ask));
             }
         });
-        Self(sender)
+        Self { inputs: sender, news: std::sync::Arc::default() }
     }
 }
 
