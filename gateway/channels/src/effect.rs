@@ -29,6 +29,8 @@ pub enum Effect {
 /// What is to happen on the ledger; the record has the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
+    /// Deposit nothing of which nothing is signed yet.
+    CancelDeposit,
     /// Conclude what is registered.
     Conclude,
     /// Conclude the current state, which is final.

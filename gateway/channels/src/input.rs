@@ -61,6 +61,10 @@ pub enum Input {
     Decline(String),
     /// A final deposit.
     Deposit(View),
+    /// A final deposit that leaves something of ours on the ledger although the outcome is fixed.
+    DepositLate(View),
+    /// A final deposit of ours in a channel that was abandoned.
+    DepositStranded(View),
     /// The owner wants the channel settled on the ledger.
     Dispute,
     /// The peer rejects our final update.

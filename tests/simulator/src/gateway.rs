@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sluicegate_channels::{
     Record,
-    effect::Notice,
+    effect::{Intent, Notice},
     key::{Books, LastSigned, Limit, Spent},
     node::{About, DeviceKey, Node, Now, Output, Settings},
     policy::Policy,
@@ -198,6 +198,10 @@ impl Gateway {
                     self.history.push((**record).clone());
                 }
                 Output::KeepBooks { channel, books } => self.keep_books(*channel, books),
+                Output::Ledger { channel, intent: Intent::CancelDeposit } => {
+                    let is_deposit = |request: &Request| matches!(request, Request::Deposit(deposit) if deposit.channel == *channel);
+                    self.disk.wanted.retain(|request| !is_deposit(request));
+                }
                 Output::Ledger { channel, intent } => {
                     let stored = self.disk.records.get(channel).unwrap();
                     let record = Record::from_bytes(stored).unwrap();

@@ -25,6 +25,9 @@ use crate::{
 /// How long a dispute can be answered, in seconds.
 pub const CHALLENGE_S: u64 = 120;
 
+/// Blocks after the end in which late transactions may land and become final.
+const LATE: u64 = 6;
+
 /// Everything.
 pub struct World {
     /// Monotonic time, and the wall clock of the ledger, in milliseconds.
@@ -337,6 +340,10 @@ impl World {
             self.connect();
             self.calm();
             self.check.verdict()?;
+            if self.is_settled() {
+                // What was on its way to the ledger arrives.
+                (0..LATE).for_each(|_| self.calm());
+            }
             if self.is_settled() {
                 return self.check.end(&self.gateways, &self.ledger);
             }

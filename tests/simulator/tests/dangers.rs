@@ -8,6 +8,8 @@ mod clock_step;
 mod equivocation;
 #[path = "dangers/hostile_peer.rs"]
 mod hostile_peer;
+#[path = "dangers/late_deposit.rs"]
+mod late_deposit;
 #[path = "dangers/late_dispute.rs"]
 mod late_dispute;
 #[path = "dangers/power_cut.rs"]

@@ -28,13 +28,14 @@ impl Node {
         Some(match &event.kind {
             EventKind::Deposited(paid) if event.finality == Finality::Final => {
                 let (channel, asset, participant) = self.place(paid)?;
-                let amount = paid.amount;
-                (channel, LedgerEvent::Deposited { asset, participant, amount })
+                let (amount, block) = (paid.amount, event.block.number);
+                (channel, LedgerEvent::Deposited { asset, participant, amount, block })
             }
             EventKind::Withdrawn { paid, .. } if event.finality == Finality::Final => {
                 let (channel, asset, participant) = self.place(paid)?;
                 let is_ours = self.record(&channel)?.own == participant;
-                (channel, is_ours.then_some(LedgerEvent::Withdrawn { asset })?)
+                let amount = paid.amount;
+                (channel, is_ours.then_some(LedgerEvent::Withdrawn { asset, amount })?)
             }
             EventKind::Registered { channel, version, .. } if is_back => {
                 (*channel, LedgerEvent::RetractedRegistration { version: *version })
@@ -55,7 +56,8 @@ impl Node {
                 (*channel, LedgerEvent::RetractedConclusion)
             }
             EventKind::Concluded { channel, version } => {
-                (*channel, LedgerEvent::Concluded { version: *version })
+                let (version, block) = (*version, event.block.number);
+                (*channel, LedgerEvent::Concluded { version, block })
             }
             _ => return None,
         })

@@ -104,14 +104,18 @@ pub struct Registration {
 /// What the ledger said about the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
-    /// For each asset, the final deposits of each participant.
+    /// For each asset, the final deposits of each participant, up to the conclusion.
     pub deposits: Vec<[Amount; PARTICIPANTS]>,
+    /// For each asset, our final deposits in blocks behind the conclusion: they are ours besides the outcome.
+    pub late: Vec<Amount>,
     /// Registrations in blocks, the newest last.
     pub registrations: VecDeque<Registration>,
     /// The version that was concluded.
     pub concluded: Option<u64>,
-    /// For each asset, whether we have withdrawn.
-    pub withdrawn: Vec<bool>,
+    /// In which block.
+    pub concluded_in: Option<u64>,
+    /// For each asset, what we have withdrawn.
+    pub withdrawn: Vec<Amount>,
 }
 
 /// One channel.
@@ -237,7 +241,8 @@ impl View {
     pub fn new(assets: usize) -> Self {
         Self {
             deposits: vec![[Amount::ZERO; PARTICIPANTS]; assets],
-            withdrawn: vec![false; assets],
+            late: vec![Amount::ZERO; assets],
+            withdrawn: vec![Amount::ZERO; assets],
             ..Self::default()
         }
     }

@@ -165,6 +165,9 @@ impl Work {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.record.phase == Phase::Funding && phase != Phase::Open {
+            self.ledger(Intent::CancelDeposit);
+        }
         self.record.phase = phase;
         self.record.deadline_s = None;
     }

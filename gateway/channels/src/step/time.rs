@@ -88,8 +88,13 @@ impl Work {
     fn restored(&mut self) -> Taken {
         let phase = self.record.phase;
         match phase {
-            Phase::Exchanging | Phase::Funding => {
+            Phase::Exchanging => {
                 self.record.deadline_s = None;
+                self.send_sync(false);
+            }
+            Phase::Funding => {
+                self.record.deadline_s = None;
+                self.ledger(Intent::CancelDeposit);
                 self.send_sync(false);
             }
             Phase::Open | Phase::Proposed | Phase::Asked => {

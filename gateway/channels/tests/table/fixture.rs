@@ -14,7 +14,7 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 52] = [
+pub(crate) const INPUTS: [&str; 54] = [
     "accepted",
     "agree",
     "close",
@@ -30,6 +30,8 @@ pub(crate) const INPUTS: [&str; 52] = [
     "deadline",
     "decline",
     "deposit",
+    "deposit, late",
+    "deposit, stranded",
     "dispute",
     "final rejected",
     "forged",
@@ -276,6 +278,8 @@ fn input(name: &str, channel: &Channel) -> Input {
         "deadline" => Input::Deadline,
         "decline" => Input::Decline(reason),
         "deposit" => Input::Deposit(view()),
+        "deposit, late" => Input::DepositLate(view()),
+        "deposit, stranded" => Input::DepositStranded(view()),
         "dispute" => Input::Dispute,
         "final rejected" => Input::FinalRejected(reason),
         "forged" => Input::Forged(reason),

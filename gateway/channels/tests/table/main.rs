@@ -87,6 +87,8 @@ fn name_of(input: &Input) -> &'static str {
         Input::Deadline => "deadline",
         Input::Decline(_) => "decline",
         Input::Deposit(_) => "deposit",
+        Input::DepositLate(_) => "deposit, late",
+        Input::DepositStranded(_) => "deposit, stranded",
         Input::Dispute => "dispute",
         Input::FinalRejected(_) => "final rejected",
         Input::Forged(_) => "forged",
@@ -140,6 +142,7 @@ fn effect_name(effect: &Effect) -> String {
 
 const fn intent_name(intent: Intent) -> &'static str {
     match intent {
+        Intent::CancelDeposit => "cancel deposit",
         Intent::Conclude => "conclude",
         Intent::ConcludeFinal => "conclude-final",
         Intent::Deposit => "deposit",

@@ -97,6 +97,9 @@ impl Turn {
     }
 
     fn want(&mut self, record: &Record, intent: Intent, sign: SignWithdrawal<'_>) {
+        if intent == Intent::CancelDeposit {
+            self.batch.wanted.push(Wanted::cancel(record.id.as_bytes()));
+        }
         let stake = stake(record);
         let wanted = |request: Request| Wanted {
             key: *request.key().as_bytes(),

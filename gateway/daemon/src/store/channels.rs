@@ -77,6 +77,21 @@ pub struct Wanted {
     pub stake: u128,
 }
 
+/// What a row begins with that takes the deposits of a channel back; no request does.
+const CANCEL: &[u8] = b"cancel ";
+
+impl Wanted {
+    /// No deposit into this channel any more, as far as nothing is signed.
+    pub fn cancel(channel: &[u8; 32]) -> Self {
+        Self { key: *channel, request: [CANCEL, channel].concat(), stake: 0 }
+    }
+
+    /// The channel whose deposits a row takes back.
+    pub fn cancelled(request: &[u8]) -> Option<[u8; 32]> {
+        request.strip_prefix(CANCEL)?.try_into().ok()
+    }
+}
+
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
@@ -377,6 +392,18 @@ mod tests {
         assert_eq!(store.channel_cursor().unwrap(), vec![8]);
         store.forget_wanted(&[waiting[0].0]).unwrap();
         assert_eq!(store.wanted(10).unwrap(), vec![]);
+    }
+
+    #[test]
+    fn a_row_that_takes_deposits_back_is_no_request() {
+        let (_folder, mut store) = open();
+        let batch = Batch { wanted: vec![Wanted::cancel(&CHANNEL)], ..Batch::default() };
+        store.commit_channels(&batch).unwrap();
+        let row = store.wanted(10).unwrap().remove(0).1;
+        assert_eq!(Wanted::cancelled(&row), Some(CHANNEL));
+        assert!(sluicegate_ledger::Request::decode(&row).is_err());
+        let request = sluicegate_ledger::Request::Anchor(sluicegate_protocol::Digest::new(CHANNEL));
+        assert_eq!(Wanted::cancelled(&request.to_bytes()), None);
     }
 
     #[test]
