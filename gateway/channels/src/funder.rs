@@ -66,9 +66,9 @@ impl Record {
     /// after it.
     pub fn owed(&self) -> Vec<Amount> {
         let Some(state) = self.concluded_state() else { return Vec::new() };
-        let rows = state.outcome.balances.iter().zip(&self.view.deposits).zip(&self.view.late);
-        let owed = |((outcome, deposits), late): ((&[Amount; 2], &[Amount; 2]), &Amount)| {
-            let is_covered = Amount::checked_sum(*deposits) >= Amount::checked_sum(*outcome);
+        let rows = state.outcome.balances.iter().zip(self.view.paid_in()).zip(&self.view.late);
+        let owed = |((outcome, deposits), late): ((&[Amount; 2], [Amount; 2]), &Amount)| {
+            let is_covered = Amount::checked_sum(deposits) >= Amount::checked_sum(*outcome);
             let part = if is_covered { outcome[self.own] } else { deposits[self.own] };
             part.checked_add(*late).unwrap_or(Amount::MAX)
         };

@@ -26,6 +26,8 @@ pub enum Input {
     Accepted(Box<Record>),
     /// The owner accepts the offer: the record that follows.
     Agree(Box<Record>),
+    /// The ledger's events are read from their beginning again.
+    Anew(View),
     /// The owner ends the channel.
     Close,
     /// The outcome is fixed.

@@ -95,6 +95,15 @@ impl Record {
         }
     }
 
+    /// The ledger's events begin anew: what they add up to is counted once more, from nothing.
+    pub fn anew(&self) -> Input {
+        let mut view = View::new(self.view.deposits.len());
+        view.known = self.view.paid_in().collect();
+        view.registrations.clone_from(&self.view.registrations);
+        (view.concluded, view.concluded_in) = (self.view.concluded, self.view.concluded_in);
+        Input::Anew(view)
+    }
+
     fn deposited(&self, view: View, by: usize) -> Input {
         let zero = self.state().filter(|state| state.version == 0);
         let is_funded = zero.is_some_and(|state| view.covers(&state.outcome.balances));
@@ -192,9 +201,9 @@ impl View {
 
     /// Whether the final deposits are at least these balances.
     pub fn covers(&self, balances: &[[Amount; PARTICIPANTS]]) -> bool {
-        let rows = self.deposits.iter().zip(balances);
+        let mut rows = self.paid_in().zip(balances);
         self.deposits.len() == balances.len()
-            && rows.flat_map(|(have, want)| have.iter().zip(want)).all(|(have, want)| have >= want)
+            && rows.all(|(have, want)| have.iter().zip(want).all(|(have, want)| have >= want))
     }
 }
 

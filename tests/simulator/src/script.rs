@@ -50,6 +50,8 @@ macro_rules! events {
 }
 
 events! {
+    /// The ledger's events are read from their beginning again: it does not know any more where this side was.
+    Anew "anew" (side),
     /// Blocks, each a second apart.
     Blocks "blocks" (count),
     /// The owner closes.
@@ -182,7 +184,8 @@ fn one(random: &mut Random, faults: Faults) -> Event {
         80 => Event::Reorder { side },
         81..83 => Event::Reorg { blocks: 1 + random.below(2) },
         83 => Event::Stall { on: random.below(2) },
-        84..86 => Event::Close { side },
+        84 => Event::Close { side },
+        85 => Event::Anew { side },
         86..91 => Event::Old { side, number: random.below(8) },
         91..94 => Event::Dispute { side },
         94..96 => Event::Restore { side, batches: 1 + random.below(6) },

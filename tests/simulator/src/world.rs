@@ -93,6 +93,7 @@ impl World {
     /// Takes an event.
     pub fn take(&mut self, event: Event) {
         match event {
+            Event::Anew { side } => self.anew(index(side)),
             Event::Blocks { count } => (0..count.min(200)).for_each(|_| self.block()),
             Event::Close { side } => self.on_channel(side, |node, id, now| node.close(id, now)),
             Event::Connect {} => self.connect(),
@@ -273,6 +274,18 @@ impl World {
         }
         self.run(side, Some(cursor), |node, now| {
             events.iter().flat_map(|event| node.ledger(event, now)).collect()
+        });
+    }
+
+    fn anew(&mut self, side: usize) {
+        if self.ledger.is_stalled || self.gateways[side].node.is_none() {
+            return;
+        }
+        let (events, cursor) = self.ledger.events(&Cursor::default());
+        self.run(side, Some(cursor), |node, now| {
+            let mut outputs = node.anew(now);
+            outputs.extend(events.iter().flat_map(|event| node.ledger(event, now)));
+            outputs
         });
     }
 

@@ -12,6 +12,8 @@ mod hostile_peer;
 mod late_deposit;
 #[path = "dangers/late_dispute.rs"]
 mod late_dispute;
+#[path = "dangers/lost_cursor.rs"]
+mod lost_cursor;
 #[path = "dangers/power_cut.rs"]
 mod power_cut;
 #[path = "dangers/reload.rs"]

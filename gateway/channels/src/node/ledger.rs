@@ -23,6 +23,14 @@ impl Node {
         out
     }
 
+    /// The ledger does not know any more where its events were read to: they come from their beginning, all of them.
+    pub fn anew(&mut self, now: Now) -> Vec<Output> {
+        let inputs: Vec<_> = self.records().map(|record| (record.id, record.anew())).collect();
+        let mut out = Vec::new();
+        inputs.into_iter().for_each(|(channel, input)| self.run(channel, input, now, &mut out));
+        out
+    }
+
     fn translate(&self, event: &Event) -> Option<(ChannelId, LedgerEvent)> {
         let is_back = event.finality == Finality::Retracted;
         Some(match &event.kind {

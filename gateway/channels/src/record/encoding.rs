@@ -269,13 +269,14 @@ fn registration(d: &mut Decoder<'_>) -> Result<Registration, Malformed> {
 }
 
 fn put_view<W: Write>(e: &mut Encoder<W>, view: &View) -> Written<W> {
-    e.array(6)?;
+    e.array(7)?;
     put_list(e, view.deposits.iter(), put_row)?;
     put_list(e, view.registrations.iter(), put_registration)?;
     put_option(e, view.concluded.as_ref(), put_number)?;
     put_list(e, view.withdrawn.iter(), |e, amount| put_amount(e, *amount))?;
     put_list(e, view.late.iter(), |e, amount| put_amount(e, *amount))?;
-    put_option(e, view.concluded_in.as_ref(), put_number)
+    put_option(e, view.concluded_in.as_ref(), put_number)?;
+    put_list(e, view.known.iter(), put_row)
 }
 
 fn view(d: &mut Decoder<'_>) -> Result<View, Malformed> {
@@ -286,15 +287,23 @@ fn view(d: &mut Decoder<'_>) -> Result<View, Malformed> {
     if items == 4 {
         let withdrawn = list(d, MAX_ROWS, withdrawn_or_not)?;
         let late = vec![Amount::ZERO; withdrawn.len()];
-        let concluded_in = None;
-        return Ok(View { deposits, late, registrations, concluded, concluded_in, withdrawn });
+        let (known, concluded_in) = (vec![Default::default(); deposits.len()], None);
+        return Ok(View {
+            deposits,
+            known,
+            late,
+            registrations,
+            concluded,
+            concluded_in,
+            withdrawn,
+        });
     }
-    if items != 6 {
+    if items != 7 {
         return Err(Malformed::message("a view of another version"));
     }
     let (withdrawn, late) = (list(d, MAX_ROWS, amount)?, list(d, MAX_ROWS, amount)?);
-    let concluded_in = option(d, Decoder::u64)?;
-    Ok(View { deposits, late, registrations, concluded, concluded_in, withdrawn })
+    let (concluded_in, known) = (option(d, Decoder::u64)?, list(d, MAX_ROWS, row)?);
+    Ok(View { deposits, known, late, registrations, concluded, concluded_in, withdrawn })
 }
 
 /// In views of before it stood there whether we have withdrawn, and not how much.

@@ -106,6 +106,8 @@ pub struct Registration {
 pub struct View {
     /// For each asset, the final deposits of each participant, up to the conclusion.
     pub deposits: Vec<[Amount; PARTICIPANTS]>,
+    /// What they were before the events were read anew: the ledger may not give all of them once more.
+    pub known: Vec<[Amount; PARTICIPANTS]>,
     /// For each asset, our final deposits in blocks behind the conclusion: they are ours besides the outcome.
     pub late: Vec<Amount>,
     /// Registrations in blocks, the newest last.
@@ -195,7 +197,7 @@ impl Record {
 
     /// Whether the ledger shows a deposit of ours.
     pub fn has_deposited(&self) -> bool {
-        self.view.deposits.iter().any(|row| !row[self.own].is_zero())
+        self.view.paid_in().any(|row| !row[self.own].is_zero())
     }
 
     /// The state that is registered, if it is known.
@@ -241,10 +243,17 @@ impl View {
     pub fn new(assets: usize) -> Self {
         Self {
             deposits: vec![[Amount::ZERO; PARTICIPANTS]; assets],
+            known: vec![[Amount::ZERO; PARTICIPANTS]; assets],
             late: vec![Amount::ZERO; assets],
             withdrawn: vec![Amount::ZERO; assets],
             ..Self::default()
         }
+    }
+
+    /// For each asset, the final deposits of each participant, however often they were read.
+    pub fn paid_in(&self) -> impl Iterator<Item = [Amount; PARTICIPANTS]> {
+        let rows = self.deposits.iter().zip(&self.known);
+        rows.map(|(read, known)| core::array::from_fn(|place| read[place].max(known[place])))
     }
 
     /// The newest registration.

@@ -17,7 +17,7 @@ const SECOND_CONCLUDES_AFTER_S: u64 = 600;
 impl Work {
     pub(super) fn take_from_ledger(&mut self, input: Input) -> Taken {
         match input {
-            Input::Deposit(view) => self.deposit(view),
+            Input::Anew(view) | Input::Deposit(view) => self.deposit(view),
             Input::DepositLate(view) => self.deposit_late(view),
             Input::DepositStranded(view) => self.deposit_stranded(view),
             Input::Funded(view) => self.funded(view),

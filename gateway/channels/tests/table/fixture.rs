@@ -14,9 +14,10 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 54] = [
+pub(crate) const INPUTS: [&str; 55] = [
     "accepted",
     "agree",
+    "anew",
     "close",
     "concluded",
     "concluded, nothing ours",
@@ -265,6 +266,7 @@ fn input(name: &str, channel: &Channel) -> Input {
     match name {
         "accepted" => Input::Accepted(Box::new(fresh())),
         "agree" => Input::Agree(Box::new(fresh())),
+        "anew" => Input::Anew(view()),
         "close" => Input::Close,
         "concluded" => Input::Concluded(view()),
         "concluded, nothing ours" => Input::ConcludedNothingOurs(view()),

@@ -74,6 +74,7 @@ fn name_of(input: &Input) -> &'static str {
     match input {
         Input::Accepted(_) => "accepted",
         Input::Agree(_) => "agree",
+        Input::Anew(_) => "anew",
         Input::Close => "close",
         Input::Concluded(_) => "concluded",
         Input::ConcludedNothingOurs(_) => "concluded, nothing ours",

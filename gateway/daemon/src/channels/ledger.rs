@@ -40,19 +40,21 @@ pub(super) struct Page {
     pub(super) events: Vec<Event>,
     pub(super) next: Cursor,
     pub(super) time_ms: u64,
+    /// The events begin anew: the ledger does not know the cursor.
+    pub(super) is_anew: bool,
 }
 
 /// Reads the next page; an unknown cursor begins anew, because this is another ledger than before.
 pub(super) async fn read(ledger: &dyn Ledger, from: &Cursor) -> Result<Page, LedgerError> {
     let time_ms = ledger.head().await?.time_ms;
-    let page = match ledger.events(from).await {
+    let (page, is_anew) = match ledger.events(from).await {
         Err(LedgerError::CursorUnknown) if !from.0.is_empty() => {
             tracing::warn!("this ledger does not know where its events were read to: anew");
-            ledger.events(&Cursor::default()).await?
+            (ledger.events(&Cursor::default()).await?, true)
         }
-        page => page?,
+        page => (page?, false),
     };
-    Ok(Page { events: page.events, next: page.next, time_ms })
+    Ok(Page { events: page.events, next: page.next, time_ms, is_anew })
 }
 
 /// Goes on reading and hands over each page, until nobody takes it.

@@ -266,6 +266,10 @@ impl Channels {
     fn read(&mut self, page: Page, turn: &mut Turn) {
         self.time.head(page.time_ms, self.clock.now().monotonic_ms);
         let now = self.now();
+        if page.is_anew {
+            let outputs = self.node.anew(now);
+            self.add(outputs, turn);
+        }
         for event in &page.events {
             let outputs = self.node.ledger(event, now);
             self.add(outputs, turn);
