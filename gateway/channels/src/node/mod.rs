@@ -397,6 +397,8 @@ impl Node {
         let waits = match record.phase {
             Phase::Exchanging | Phase::Proposed | Phase::Asked => true,
             Phase::Open if record.next().is_some() => true,
+            // Who has forgotten what was concluded, asks until it is known.
+            Phase::Concluded => record.owed().is_empty(),
             phase => record.restored && matches!(phase, Phase::Open | Phase::Funding),
         };
         if !waits {

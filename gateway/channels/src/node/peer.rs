@@ -19,9 +19,12 @@ impl Node {
         let mut out = Vec::new();
         let Some(known) = self.peers.get_mut(peer) else { return out };
         known.is_connected = true;
-        for id in self.channels_with(peer) {
-            let Some(slot) = self.channels.get_mut(&id) else { continue };
+        // Of channels that are over too: a peer may come back with a backup of them.
+        for slot in self.channels.values_mut().filter(|slot| slot.record.peer == peer) {
             (slot.asked_sync, slot.answers) = (false, 0);
+        }
+        for id in self.channels_with(peer) {
+            let Some(slot) = self.channels.get(&id) else { continue };
             let input = slot.record.connected();
             self.run(id, input, now, &mut out);
         }

@@ -30,6 +30,7 @@ impl Work {
         match self.record.phase {
             Phase::Exchanging => self.send_version_zero(),
             Phase::Proposed => self.send_update(),
+            Phase::Concluded => self.send_sync(false),
             Phase::Asked => self.turn_down("no answer from the device in time".into()),
             _ => return Some(Input::Overdue),
         }
@@ -70,7 +71,8 @@ impl Work {
             | Phase::Proposed
             | Phase::Asked
             | Phase::Final
-            | Phase::Disputed => self.send_sync(false),
+            | Phase::Disputed
+            | Phase::Concluded => self.send_sync(false),
             _ => return Some(Input::Connected),
         }
         None
