@@ -130,6 +130,8 @@ pub enum Notice {
     Concluded,
     /// The channel is settled on the ledger without the peer's consent; why.
     Dispute(String),
+    /// Something newer than what the ledger shows could be lost soon; why (I3).
+    Endangered(String),
     /// The peer sent something that nobody signed.
     Forged(String),
     /// A peer proposes a channel; it is answered with an agreement or a refusal.

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sluicegate_protocol::channel::{Address, ChannelId, FundingId, SigningKey};
 
+pub use here::Silence;
+
 use crate::{
     Channel, Effect, Input, Opening, Phase, Record, Step,
     effect::{Intent, Notice, Outgoing, Refusal, SignRequest},

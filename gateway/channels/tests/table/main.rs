@@ -170,6 +170,7 @@ const fn notice_name(notice: &Notice) -> &'static str {
         Notice::Closing => "closing",
         Notice::Concluded => "concluded",
         Notice::Dispute(_) => "dispute",
+        Notice::Endangered(_) => "endangered",
         Notice::Forged(_) => "forged",
         Notice::Offered => "offered",
         Notice::Open => "open",

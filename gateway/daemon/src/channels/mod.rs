@@ -401,6 +401,9 @@ impl Channels {
                 let text = format!("channel {channel} is settled on the ledger: {reason}");
                 self.alarm(text).await;
             }
+            Notice::Endangered(reason) => {
+                self.alarm(format!("channel {channel} is in danger: {reason}")).await;
+            }
             Notice::Forged(what) => {
                 self.alarm(format!("channel {channel}: the peer sent {what}; nothing was done"))
                     .await;
@@ -413,9 +416,10 @@ impl Channels {
         }
     }
 
-    /// Tells of challenges that run out while the ledger shows an older state than ours (I3).
+    /// Tells of challenges that run out while the ledger shows an older state than ours, or nothing (I3).
     async fn warn(&mut self, now: Now) {
-        let endangered = self.node.endangered(now, self.plan.warn_s);
+        let silence = self.time.silence(now.ms);
+        let endangered = self.node.endangered(now, self.plan.warn_s, silence);
         self.warned.retain(|known| endangered.iter().any(|(channel, _)| channel == known));
         for (channel, notice) in endangered {
             if self.warned.insert(channel) {
