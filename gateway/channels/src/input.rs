@@ -127,7 +127,9 @@ pub enum Input {
     Stray,
     /// A newer state that both have signed.
     SyncAhead(Box<SignedState>),
-    /// The same, and final.
+    /// The same, and it is a payment of ours that was refused or crossed.
+    SyncAheadBurned(Box<SignedState>),
+    /// A newer state that both have signed, and final.
     SyncAheadFinal(Box<SignedState>),
     /// An older state.
     SyncBehind,

@@ -195,6 +195,16 @@ impl Record {
         rows.iter().filter_map(|row| row.get(self.own).copied())
     }
 
+    /// What we pay with a state that follows the current one.
+    pub(crate) fn payment_of(&self, state: &State) -> Option<Change> {
+        let rows = self.own_balances().zip(&state.outcome.balances).enumerate();
+        let mut paid = rows.filter_map(|(asset, (now, next))| {
+            let amount = now.checked_sub(next[self.own]).filter(|amount| !amount.is_zero())?;
+            Some(Change::Pay { asset, amount })
+        });
+        paid.next()
+    }
+
     /// Whether the ledger shows a deposit of ours.
     pub fn has_deposited(&self) -> bool {
         self.view.paid_in().any(|row| !row[self.own].is_zero())

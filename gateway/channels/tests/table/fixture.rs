@@ -4,7 +4,7 @@ use sluicegate_channels::{
     Channel, Input, Opening, Phase, Record,
     effect::Refusal,
     input::PeerUpdate,
-    record::{Change, OwnSignature, Pending, Registration, SignedState, View},
+    record::{Burned, Change, OwnSignature, Pending, Registration, SignedState, View},
 };
 use sluicegate_protocol::channel::{
     Address, Allocation, Amount, Asset, Participant, SigningKey, State,
@@ -14,7 +14,7 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 55] = [
+pub(crate) const INPUTS: [&str; 56] = [
     "accepted",
     "agree",
     "anew",
@@ -58,6 +58,7 @@ pub(crate) const INPUTS: [&str; 55] = [
     "signature of a final",
     "stray",
     "sync ahead",
+    "sync ahead, burned",
     "sync ahead, final",
     "sync behind",
     "sync equal",
@@ -208,6 +209,11 @@ fn prepare(name: &str, record: &mut Record) {
     if name == "resume" {
         record.wish = Some(Change::Close);
     }
+    if name == "sync ahead, burned" {
+        let state = later(record, 4, 2, false);
+        record.burned = vec![Burned { own: own(&state), state }];
+        record.highest = 4;
+    }
     match record.phase {
         Phase::Proposed => prepare_proposed(name, record),
         Phase::Asked => {
@@ -307,6 +313,9 @@ fn input(name: &str, channel: &Channel) -> Input {
         "signature of a final" => Input::SignatureOfFinal(own(&pending)),
         "stray" => Input::Stray,
         "sync ahead" => Input::SyncAhead(ahead(false)),
+        "sync ahead, burned" => {
+            Input::SyncAheadBurned(Box::new(signed(later(&record, 4, 2, false))))
+        }
         "sync ahead, final" => Input::SyncAheadFinal(ahead(true)),
         "sync behind" => Input::SyncBehind,
         "sync equal" => Input::SyncEqual,

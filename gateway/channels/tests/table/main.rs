@@ -115,6 +115,7 @@ fn name_of(input: &Input) -> &'static str {
         Input::SignatureOfFinal(_) => "signature of a final",
         Input::Stray => "stray",
         Input::SyncAhead(_) => "sync ahead",
+        Input::SyncAheadBurned(_) => "sync ahead, burned",
         Input::SyncAheadFinal(_) => "sync ahead, final",
         Input::SyncBehind => "sync behind",
         Input::SyncEqual => "sync equal",

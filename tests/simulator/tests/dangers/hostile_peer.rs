@@ -3,7 +3,9 @@
 
 use sluicegate_channels::{
     Phase,
+    effect::Notice,
     node::{Node, Now, Output},
+    record::Change,
     wire::{ChannelSync, ChannelUpdate, Codec, Envelope, Message, Transaction},
 };
 use sluicegate_protocol::channel::{Address, Amount, Signature, SigningKey, State};
@@ -250,7 +252,8 @@ fn a_payment_that_was_crossed_and_signed_after_all_is_not_made_again() {
     let current =
         Transaction { app: Address::ZERO, state: ours.state, signatures: signatures.map(Some) };
     let sync = ChannelSync { phase: 3, current };
-    hear(&mut world, Message::ChannelSync(Box::new(sync)));
+    let outputs = hear(&mut world, Message::ChannelSync(Box::new(sync)));
+    assert_eq!(paid(&outputs), [Amount::from(10_u64)], "it is told as paid");
     for _ in 0..20 {
         let node = world.gateways[0].node.as_mut().unwrap();
         let later = Now { ms: NOW.ms + 100_000, ..NOW };
@@ -262,4 +265,29 @@ fn a_payment_that_was_crossed_and_signed_after_all_is_not_made_again() {
     let lowest = record.burned.iter().map(|burned| burned.state.outcome.balances[0][0]).min();
     assert!(lowest.is_none_or(|lowest| lowest >= Amount::from(990_u64)), "{:?}", record.burned);
     assert_eq!((record.wish, record.pending.is_none()), (None, true));
+}
+
+fn paid(outputs: &[Output]) -> Vec<Amount> {
+    let amount = |output: &Output| match output {
+        Output::Tell { notice: Notice::Paid(Change::Pay { amount, .. }), .. } => Some(*amount),
+        _ => None,
+    };
+    outputs.iter().filter_map(amount).collect()
+}
+
+/// The peer refuses a payment, and shows it signed later.
+#[test]
+fn a_payment_that_was_refused_and_signed_after_all_is_told_as_paid() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10");
+    let ours = channel(&world, 0).pending.unwrap();
+    let (channel_id, version) = (ours.state.channel, ours.state.version);
+    let reason = "no".to_owned();
+    hear(&mut world, Message::ChannelUpdateRej { channel: channel_id, version, reason });
+    let signatures = [ours.own.unwrap().state, device_key(1).sign_state(&ours.state).unwrap()];
+    let current =
+        Transaction { app: Address::ZERO, state: ours.state, signatures: signatures.map(Some) };
+    let sync = Message::ChannelSync(Box::new(ChannelSync { phase: 3, current }));
+    assert_eq!(paid(&hear(&mut world, sync.clone())), [Amount::from(10_u64)]);
+    assert_eq!(paid(&hear(&mut world, sync)), [], "once");
 }
