@@ -99,6 +99,13 @@ pub enum Input {
         /// Why not.
         reason: String,
     },
+    /// The same of another implementation, whose versions leave no gaps.
+    RefusedUpdatePlain {
+        /// Its version.
+        version: u64,
+        /// Why not.
+        reason: String,
+    },
     /// A newer state than ours is registered; the state as well, if the ledger or the record has it.
     RegisteredNewer(View, Option<Box<SignedState>>),
     /// An older state than ours is registered.

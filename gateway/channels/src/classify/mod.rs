@@ -190,7 +190,10 @@ impl Record {
             return self.crossing(version, ours.state.is_final || state.is_final);
         }
         if let Err(reason) = self.may_accept(&state, actor) {
-            return Input::RefusedUpdate { version, reason };
+            return match self.sluicegate {
+                true => Input::RefusedUpdate { version, reason },
+                false => Input::RefusedUpdatePlain { version, reason },
+            };
         }
         let update = PeerUpdate { state: Box::new(state), signature };
         match self.phase {

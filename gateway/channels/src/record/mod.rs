@@ -143,7 +143,7 @@ pub struct Record {
     pub current: Option<SignedState>,
     /// The state under way.
     pub pending: Option<Pending>,
-    /// The highest version that anybody has signed, as far as we know.
+    /// The highest version that anybody has signed, as far as we know; with another implementation, that we have.
     pub highest: u64,
     /// States of ours that the peer did not sign, above `current`.
     pub burned: Vec<Burned>,
@@ -229,6 +229,14 @@ impl Record {
         }
         self.burned.retain(|burned| burned.state.version > version);
         self.current = Some(signed);
+    }
+
+    /// A version that the peer alone has signed: between two Sluicegates it is burned. Another implementation takes the
+    /// version that follows and no other, and ours may be that: we have not signed it.
+    pub(crate) fn note_signed_by_peer(&mut self, version: u64) {
+        if self.sluicegate {
+            self.highest = self.highest.max(version);
+        }
     }
 
     /// Burns the pending state: keeps it while the peer can still sign it.

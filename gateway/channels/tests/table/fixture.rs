@@ -2,6 +2,7 @@
 
 use sluicegate_channels::{
     Channel, Input, Opening, Phase, Record,
+    classify::PeerMessage,
     effect::Refusal,
     input::PeerUpdate,
     record::{Burned, Change, OwnSignature, Pending, Registration, SignedState, View},
@@ -14,7 +15,7 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 56] = [
+pub(crate) const INPUTS: [&str; 57] = [
     "accepted",
     "agree",
     "anew",
@@ -44,6 +45,7 @@ pub(crate) const INPUTS: [&str; 56] = [
     "patience over, restored",
     "pay",
     "refused update",
+    "refused update, plain",
     "registered newer",
     "registered older",
     "registered same",
@@ -242,6 +244,13 @@ fn prepare_proposed(name: &str, record: &mut Record) {
     record.pending = Some(Pending { state, by: 0, change, own, peer: None });
 }
 
+/// An update of the peer with the version that follows: one that takes from us, or one that is fair.
+pub(crate) fn said(record: &Record, takes: bool) -> PeerMessage {
+    let state = later(record, 4, if takes { 5 } else { 0 }, false);
+    let signature = theirs(&state);
+    PeerMessage::Update { state: Box::new(state), actor: 1, signature }
+}
+
 fn view() -> View {
     let mut view = View::new(1);
     view.registrations.push_back(Registration {
@@ -299,6 +308,7 @@ fn input(name: &str, channel: &Channel) -> Input {
         "patience over, restored" => Input::PatienceOverRestored,
         "pay" => Input::Pay { asset: 0, amount: Amount::from(1_u64) },
         "refused update" => Input::RefusedUpdate { version: 9, reason },
+        "refused update, plain" => Input::RefusedUpdatePlain { version: 9, reason },
         "registered newer" => Input::RegisteredNewer(view(), Some(ahead(false))),
         "registered older" => Input::RegisteredOlder(view()),
         "registered same" => Input::RegisteredSame(view()),
