@@ -197,6 +197,10 @@ impl Gateway {
                     self.disk.records.insert(record.id, record.to_bytes());
                     self.history.push((**record).clone());
                 }
+                Output::Forget { channel } => {
+                    self.disk.records.remove(channel);
+                    self.disk.last.remove(channel);
+                }
                 Output::KeepBooks { channel, books } => self.keep_books(*channel, books),
                 Output::Ledger { channel, intent: Intent::CancelDeposit } => {
                     let is_deposit = |request: &Request| matches!(request, Request::Deposit(deposit) if deposit.channel == *channel);

@@ -94,6 +94,7 @@ impl Node {
         let waiting = self.channels.iter().filter(|(_, slot)| slot.record.waits_for_own());
         let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.run(id, Input::Unsigned, now, &mut out));
+        self.forget(&mut out);
         out
     }
 

@@ -96,6 +96,11 @@ pub enum Output {
         /// The books.
         books: Books,
     },
+    /// Keep a channel no longer: it is over, and nothing of ours can come of it any more.
+    Forget {
+        /// Which.
+        channel: ChannelId,
+    },
     /// Give the requests of an intent to the outbox, with the record that is kept last before this.
     Ledger {
         /// For this channel.
@@ -147,6 +152,9 @@ pub enum About {
 /// Proposals that are remembered so that a repeated one is not offered twice.
 const MAX_RECENT: usize = 256;
 
+/// Channels that are over, nothing of ours can come of, and are kept: the newest, for peers that ask.
+pub const MAX_OVER: usize = 64;
+
 /// Answers to synchronisations while nothing changes.
 const MAX_ANSWERS: u8 = 2;
 
@@ -190,6 +198,8 @@ pub struct Node {
     openings: BTreeMap<[u8; 32], Waiting>,
     recent: VecDeque<[u8; 32]>,
     channels: BTreeMap<ChannelId, Slot>,
+    /// Channels that can be forgotten, oldest first.
+    over: VecDeque<ChannelId>,
     spent: Vec<Option<Spent>>,
     funding: BTreeMap<FundingId, (ChannelId, usize)>,
 }
@@ -204,6 +214,7 @@ impl Node {
             openings: BTreeMap::new(),
             recent: VecDeque::new(),
             channels: BTreeMap::new(),
+            over: VecDeque::new(),
             spent: Vec::new(),
             funding: BTreeMap::new(),
         }
@@ -229,6 +240,29 @@ impl Node {
         let id = record.id;
         self.insert(Box::new(record), last);
         self.set_timer(id, now);
+        self.note_over(id);
+    }
+
+    fn note_over(&mut self, channel: ChannelId) {
+        let is_over = self.record(&channel).is_some_and(Record::is_forgettable);
+        if is_over && !self.over.contains(&channel) {
+            self.over.push_back(channel);
+        }
+    }
+
+    /// Forgets the oldest channels that are over, beyond so many.
+    fn forget(&mut self, out: &mut Vec<Output>) {
+        while self.over.len() > MAX_OVER {
+            let Some(channel) = self.over.pop_front() else { return };
+            // One that goes on after all comes back when it is over again.
+            let slot = self.channels.get(&channel).filter(|slot| slot.record.is_forgettable());
+            let Some(slot) = slot else { continue };
+            for participant in &slot.record.params.participants {
+                self.funding.remove(&FundingId::of(&channel, &participant.address));
+            }
+            self.channels.remove(&channel);
+            out.push(Output::Forget { channel });
+        }
     }
 
     /// A channel.
@@ -267,6 +301,8 @@ impl Node {
             next = next.or_else(|| self.next(&channel, &before));
         }
         self.set_timer(channel, now);
+        self.note_over(channel);
+        self.forget(out);
     }
 
     /// Keeps what changed and performs the effects; gives the key's answer, if it was asked.

@@ -205,6 +205,16 @@ impl Record {
         paid.next()
     }
 
+    /// Whether nothing of ours can come of it any more: it is over, and no deposit of ours can be on its way.
+    pub fn is_forgettable(&self) -> bool {
+        match self.phase {
+            // Nothing is deposited before version 0 is signed by both; who has forgotten that knows no better.
+            Phase::Abandoned => !self.restored,
+            Phase::Withdrawn => self.has_deposited() && !self.restored,
+            _ => false,
+        }
+    }
+
     /// Whether the ledger shows a deposit of ours.
     pub fn has_deposited(&self) -> bool {
         self.view.paid_in().any(|row| !row[self.own].is_zero())

@@ -55,6 +55,7 @@ impl Turn {
                 Output::Disconnect { peer, reason } => {
                     self.deeds.push(Deed::Disconnect { peer, reason });
                 }
+                Output::Forget { channel } => self.batch.forgotten.push(*channel.as_bytes()),
                 Output::Keep(record) => {
                     self.keep(&record);
                     kept = Some(record);

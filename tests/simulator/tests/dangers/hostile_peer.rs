@@ -4,7 +4,7 @@
 use sluicegate_channels::{
     Phase,
     effect::Notice,
-    node::{Node, Now, Output},
+    node::{MAX_OVER, Node, Now, Output},
     record::Change,
     wire::{ChannelSync, ChannelUpdate, Codec, Envelope, Message, Transaction},
 };
@@ -201,37 +201,63 @@ fn a_message_with_another_sender_or_recipient_ends_the_connection() {
     }
 }
 
-#[test]
-fn a_flood_of_proposals_is_refused_and_forgotten() {
+/// A proposal of the station with this name.
+fn proposal(number: u64) -> ([u8; 32], Message) {
     use sluicegate_protocol::channel::{Allocation, Participant};
     use sluicegate_simulator::ledger::Ledger;
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let row = [Amount::from(1_000_u64), Amount::from(0_u64)];
+    let outcome = Allocation::new(&[(Ledger::asset(), row)]).unwrap();
+    let base = sluicegate_channels::wire::BaseProposal {
+        id,
+        challenge_duration: 120,
+        nonce_share: id,
+        app: Address::ZERO,
+        data: heapless(),
+        funding: outcome.balances.clone(),
+        outcome,
+        aux: Box::new([0; 256]),
+    };
+    let proposal = sluicegate_channels::wire::LedgerChannelProposal {
+        base,
+        participant: Participant::new(device_key(1).address()),
+        peers: [address(1), address(0)],
+    };
+    (id, Message::LedgerChannelProposal(Box::new(proposal)))
+}
+
+#[test]
+fn a_flood_of_proposals_is_refused_and_forgotten() {
     let mut world = world("connect");
     let mut offered = 0;
     for number in 0..2_000_u64 {
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&number.to_be_bytes());
-        let row = [Amount::from(1_000_u64), Amount::from(0_u64)];
-        let outcome = Allocation::new(&[(Ledger::asset(), row)]).unwrap();
-        let base = sluicegate_channels::wire::BaseProposal {
-            id,
-            challenge_duration: 120,
-            nonce_share: id,
-            app: Address::ZERO,
-            data: heapless(),
-            funding: outcome.balances.clone(),
-            outcome,
-            aux: Box::new([0; 256]),
-        };
-        let proposal = sluicegate_channels::wire::LedgerChannelProposal {
-            base,
-            participant: Participant::new(device_key(1).address()),
-            peers: [address(1), address(0)],
-        };
-        let outputs = hear(&mut world, Message::LedgerChannelProposal(Box::new(proposal)));
+        let outputs = hear(&mut world, proposal(number).1);
         offered += outputs.iter().filter(|out| matches!(out, Output::Tell { .. })).count();
         assert!(is_harmless(&outputs), "{outputs:?}");
     }
     assert_eq!(offered, 4, "as many as may wait");
+}
+
+/// Whose offers are accepted by a rule begins channels without end, and funds none.
+#[test]
+fn channels_that_came_to_nothing_are_forgotten_beyond_a_bound() {
+    let mut world = world("connect");
+    let mut forgotten = 0;
+    for number in 0..200_u64 {
+        let (id, message) = proposal(number);
+        hear(&mut world, message);
+        let node = world.gateways[0].node.as_mut().unwrap();
+        let begun = node.agree(&id, "device", id, NOW).unwrap();
+        assert!(begun.iter().any(|out| matches!(out, Output::Keep(_))), "{begun:?}");
+        let late = Now { ledger_s: NOW.ledger_s + 1_000, ..NOW };
+        let outputs = node.tick(late);
+        forgotten += outputs.iter().filter(|out| matches!(out, Output::Forget { .. })).count();
+    }
+    let node = world.gateways[0].node.as_ref().unwrap();
+    assert!(node.records().all(|record| record.phase == Phase::Abandoned));
+    assert_eq!(node.records().count(), MAX_OVER);
+    assert_eq!(forgotten, 200 - MAX_OVER);
 }
 
 fn heapless<T: Default>() -> T {
