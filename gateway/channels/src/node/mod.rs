@@ -161,6 +161,8 @@ const MAX_ANSWERS: u8 = 2;
 struct Peer {
     address: AddressMap,
     is_connected: bool,
+    /// What it did on this connection that no honest peer does, weighed.
+    offences: u16,
 }
 
 struct Waiting {
@@ -222,7 +224,7 @@ impl Node {
 
     /// Enters a peer into the address book.
     pub fn add_peer(&mut self, name: &str, address: AddressMap) {
-        self.peers.insert(name.to_owned(), Peer { address, is_connected: false });
+        self.peers.insert(name.to_owned(), Peer { address, is_connected: false, offences: 0 });
     }
 
     /// Enters a device.

@@ -317,3 +317,29 @@ fn a_payment_that_was_refused_and_signed_after_all_is_told_as_paid() {
     assert_eq!(paid(&hear(&mut world, sync.clone())), [Amount::from(10_u64)]);
     assert_eq!(paid(&hear(&mut world, sync)), [], "once");
 }
+
+/// How many times a message comes before the connection ends.
+fn borne(message: &Message) -> usize {
+    let mut world = world(OPEN);
+    let ends = |world: &mut World| {
+        let outputs = hear(world, message.clone());
+        outputs.iter().any(|out| matches!(out, Output::Disconnect { .. }))
+    };
+    (1..1_000).find(|_| ends(&mut world)).expect("it never ends")
+}
+
+#[test]
+fn forged_messages_and_those_for_foreign_channels_end_the_connection() {
+    let world = world(OPEN);
+    let state = state_of(&world);
+    let next = State { version: 1, ..state.clone() };
+    let forged = SigningKey::from_bytes(&[0x77; 32]).unwrap().sign_state(&next).unwrap();
+    assert_eq!(borne(&update(next.clone(), forged, 1)), 8);
+    let foreign = State { channel: sluicegate_protocol::channel::ChannelId::new([9; 32]), ..next };
+    let signature = device_key(1).sign_state(&foreign).unwrap();
+    let (channel, version) = (foreign.channel, 1);
+    assert_eq!(borne(&update(foreign, signature, 1)), 256);
+    assert_eq!(borne(&Message::ChannelUpdateAcc { channel, version, signature }), 256);
+    let reason = "no".to_owned();
+    assert_eq!(borne(&Message::ChannelUpdateRej { channel, version, reason }), 256);
+}
