@@ -45,12 +45,14 @@ impl LedgerTime {
     }
 }
 
-/// Events behind a cursor, and the time of the newest block.
+/// Events behind a cursor, the time of the newest block, and what the account holds.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) events: Vec<Event>,
     pub(super) next: Cursor,
     pub(super) time_ms: u64,
+    /// What the own account holds.
+    pub(super) balance: u128,
     /// The events begin anew: the ledger does not know the cursor.
     pub(super) is_anew: bool,
 }
@@ -58,6 +60,7 @@ pub(super) struct Page {
 /// Reads the next page; an unknown cursor begins anew, because this is another ledger than before.
 pub(super) async fn read(ledger: &dyn Ledger, from: &Cursor) -> Result<Page, LedgerError> {
     let time_ms = ledger.head().await?.time_ms;
+    let balance = ledger.account().await?.balance;
     let (page, is_anew) = match ledger.events(from).await {
         Err(LedgerError::CursorUnknown) if !from.0.is_empty() => {
             tracing::warn!("this ledger does not know where its events were read to: anew");
@@ -65,7 +68,7 @@ pub(super) async fn read(ledger: &dyn Ledger, from: &Cursor) -> Result<Page, Led
         }
         page => (page?, false),
     };
-    Ok(Page { events: page.events, next: page.next, time_ms, is_anew })
+    Ok(Page { events: page.events, next: page.next, time_ms, balance, is_anew })
 }
 
 /// Goes on reading and hands over each page, until nobody takes it.

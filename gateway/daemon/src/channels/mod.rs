@@ -12,6 +12,7 @@
 mod begin;
 mod command;
 mod ledger;
+mod reserve;
 mod serve;
 mod setup;
 mod signatures;
@@ -117,6 +118,8 @@ pub struct Plan {
     pub ledger_pause: Duration,
     /// A registered older state is an alarm when less than this is left of the challenge, in seconds.
     pub warn_s: u64,
+    /// What the account holds for the dispute of each channel, in base units.
+    pub fee_reserve: u128,
 }
 
 /// Where an answer goes.
@@ -159,6 +162,8 @@ pub struct Channels {
     node: Node,
     time: LedgerTime,
     cursor: Cursor,
+    /// What the account holds, in base units, as the ledger said last.
+    balance: Option<u128>,
     waiting: Waiting,
     /// Answers of this turn, given when it is durable.
     answers: Vec<(Reply, Result<Answer, String>)>,
@@ -192,6 +197,7 @@ impl Channels {
             node,
             time: LedgerTime::default(),
             cursor: Cursor::default(),
+            balance: None,
             waiting: Waiting::default(),
             answers: Vec::new(),
             pages: Vec::new(),
@@ -265,6 +271,7 @@ impl Channels {
 
     fn read(&mut self, page: Page, turn: &mut Turn) {
         self.time.head(page.time_ms, self.clock.now().monotonic_ms);
+        self.balance = Some(page.balance);
         let now = self.now();
         if page.is_anew {
             let outputs = self.node.anew(now);
@@ -322,7 +329,14 @@ impl Channels {
 
     fn answer_offer(&mut self, offer: &[u8; 32]) -> Vec<Output> {
         let now = self.now();
-        let peer = self.node.opening(offer).map(|opening| opening.peer.clone());
+        let opening = self.node.opening(offer);
+        let deposit = opening.and_then(|opening| opening.outcome.balances.first());
+        let deposit = deposit.map_or(Amount::ZERO, |row| row[1]);
+        let peer = opening.map(|opening| opening.peer.clone());
+        if let Err(reason) = self.check_reserve(deposit) {
+            tracing::warn!(reason, "an offered channel is declined");
+            return self.node.decline(offer, "no further channel can be borne here now", now);
+        }
         let rule = self.plan.rules.iter().find(|rule| peer.as_ref() == Some(&rule.peer));
         let agreed = match (rule, credentials::random()) {
             (Some(rule), Ok(random)) => self.node.agree(offer, &rule.device, random, now),
