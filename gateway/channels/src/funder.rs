@@ -44,7 +44,8 @@ impl Record {
     }
 
     fn conclude(&self) -> Option<Request> {
-        let state = self.registered_state()?.clone();
+        // Of a registration that the ledger did not tell once more, ours is the best guess.
+        let state = self.registered_state().or(self.state())?.clone();
         let conclusion = Conclusion { params: self.params.clone(), state, subs: Vec::new() };
         Some(Request::Conclude(Box::new(conclusion)))
     }

@@ -99,7 +99,6 @@ impl Record {
     pub fn anew(&self) -> Input {
         let mut view = View::new(self.view.deposits.len());
         view.known = self.view.paid_in().collect();
-        view.registrations.clone_from(&self.view.registrations);
         (view.concluded, view.concluded_in) = (self.view.concluded, self.view.concluded_in);
         Input::Anew(view)
     }

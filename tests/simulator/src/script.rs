@@ -68,6 +68,8 @@ events! {
     Duplicate "duplicate" (side),
     /// The ledger's events are read.
     Events "events" (side),
+    /// The outbox of this side loses what it is to register, as when its record can't be read.
+    Forget "forget" (side),
     /// The connection breaks; what was under way is lost.
     Lose "lose" (),
     /// Somebody registers a state that was current once: of the states that this side has had, the one with this number.
@@ -189,6 +191,7 @@ fn one(random: &mut Random, faults: Faults) -> Event {
         86..91 => Event::Old { side, number: random.below(8) },
         91..94 => Event::Dispute { side },
         94..96 => Event::Restore { side, batches: 1 + random.below(6) },
+        96 => Event::Forget { side },
         _ => Event::Deliver { side },
     }
 }

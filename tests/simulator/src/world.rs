@@ -43,6 +43,8 @@ pub struct World {
     is_connected: bool,
     crash: [Option<Crash>; 2],
     backups: [VecDeque<Disk>; 2],
+    /// An outbox has lost something: only a start asks for all that is still to be done.
+    has_forgotten: bool,
     thief: Account,
     /// What somebody else wants from the ledger.
     stolen: Vec<sluicegate_ledger::Request>,
@@ -80,6 +82,7 @@ impl World {
             is_connected: false,
             crash: [None, None],
             backups: [VecDeque::new(), VecDeque::new()],
+            has_forgotten: false,
             thief: Account::new(9),
             stolen: Vec::new(),
             random: Random::new(1),
@@ -114,6 +117,7 @@ impl World {
                 self.deliver(index(side));
             }
             Event::Events { side } => self.events(index(side)),
+            Event::Forget { side } => self.forget(index(side)),
             Event::Lose {} => self.lose(),
             Event::Old { side, number } => self.register_old(index(side), number),
             Event::Open { side, own, peer } => self.open(index(side), own, peer),
@@ -277,6 +281,12 @@ impl World {
         });
     }
 
+    fn forget(&mut self, side: usize) {
+        let wanted = &mut self.gateways[side].disk.wanted;
+        wanted.retain(|request| !matches!(request, sluicegate_ledger::Request::Register(_)));
+        self.has_forgotten = true;
+    }
+
     fn anew(&mut self, side: usize) {
         if self.ledger.is_stalled || self.gateways[side].node.is_none() {
             return;
@@ -359,6 +369,10 @@ impl World {
             }
             if self.is_settled() {
                 return self.check.end(&self.gateways, &self.ledger);
+            }
+            if self.has_forgotten && round % 400 == 399 {
+                self.lose();
+                self.gateways.iter_mut().for_each(|gateway| gateway.node = None);
             }
             if round % 10 == 3 {
                 let side = u64::from(round % 20 == 3);

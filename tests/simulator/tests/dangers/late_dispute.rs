@@ -73,6 +73,20 @@ fn a_final_state_that_the_peer_takes_to_the_ledger_alone_is_withdrawn_by_both() 
     settle(&mut world);
 }
 
+/// We are about to register, and it is lost on the way: an older state on the ledger is answered all the same.
+#[test]
+fn an_old_state_is_refuted_though_the_registration_was_lost() {
+    let mut world = world(OPEN);
+    go_on(&mut world, CHARGED);
+    go_on(
+        &mut world,
+        "lose\n dispute 1\n forget 1\n old 0 0\n blocks 2\n events 1\n blocks 2\n events 1",
+    );
+    let newest = channel(&world, 1).view.registration().unwrap().version;
+    assert_eq!(newest, channel(&world, 1).state().unwrap().version);
+    settle(&mut world);
+}
+
 /// Half of the challenge is left when the administrator hears of a ledger that can't be read.
 #[test]
 fn a_ledger_that_can_not_be_read_is_an_alarm_well_before_the_challenge_is_over() {
