@@ -252,8 +252,7 @@ fn start_valve(station: &Place) -> (Process, Process) {
     let gateway = station.gateway();
     let arguments = ["valve", "enrolment", &address.to_string()];
     let folder: PathBuf = station.path("");
-    let program = Path::new(env!("CARGO_BIN_EXE_device"));
-    (gateway, Process::start_program(program, &arguments, &folder, "valve"))
+    (gateway, Process::start_program("device", &arguments, &folder, "valve"))
 }
 
 /// Waits until the valve has carried out this as the newest command.

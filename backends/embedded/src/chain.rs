@@ -136,14 +136,20 @@ impl Chain {
 
     /// Produces a block if it is time to; says whether it did. Fails from the first failure of storage on.
     pub fn tick(&mut self, now_ms: u64) -> Result<bool, PortError> {
+        self.tick_at(now_ms, now_ms)
+    }
+
+    /// The same with blocks paced by one clock and dated by another.
+    pub fn tick_at(&mut self, paced_ms: u64, now_ms: u64) -> Result<bool, PortError> {
         self.log.check()?;
         // A clock that was set back counts as time that passed.
-        let passed = now_ms.abs_diff(self.last_block);
+        let passed = paced_ms.abs_diff(self.last_block);
         let heartbeat = self.settings.heartbeat_ms.is_some_and(|after| passed >= after);
         let due = passed >= self.settings.block_interval_ms
             && (self.has_work() || self.ends_a_challenge(now_ms));
         if due || heartbeat {
             self.produce(now_ms)?;
+            self.last_block = paced_ms;
         }
         Ok(due || heartbeat)
     }
@@ -255,6 +261,12 @@ impl Chain {
         let newest = seconds(self.state.newest().header.time_ms);
         let end = self.state.books.next_deadline(newest);
         end.is_some_and(|end| end <= seconds(now_ms))
+    }
+
+    /// Whether the challenge of a dispute is not over.
+    pub fn is_challenged(&self) -> bool {
+        let newest = seconds(self.state.newest().header.time_ms);
+        self.state.books.next_deadline(newest).is_some()
     }
 
     /// How far the ledger is.

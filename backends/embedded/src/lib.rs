@@ -14,6 +14,7 @@
 //! - [`server`]: the local socket
 //! - [`wire`]: the messages on it
 //! - [`chain`]: the state machine of blocks, accounts and events
+//! - [`pace`]: ledger time, which never steps
 //! - `books`, `adjudicator`, `holdings`: the rules of channels and money, with the way back
 //! - [`record`], [`disk`]: the file
 //!
@@ -32,6 +33,7 @@ pub mod disk;
 mod error;
 mod holdings;
 pub mod owner;
+pub mod pace;
 pub mod record;
 pub mod server;
 mod socket;

@@ -10,10 +10,10 @@ use std::{
     convert::Infallible,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sluicegate_ledger::Error as PortError;
@@ -22,13 +22,17 @@ use crate::{
     Error,
     chain::{Chain, Settings},
     disk::{Disk, FileDisk},
+    pace::Pace,
     wire::{Admin, Answer, Question},
 };
 
 /// Where a ledger's time comes from.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch; this may step.
     fn now_ms(&self) -> u64;
+
+    /// Milliseconds of a clock that only runs.
+    fn monotonic_ms(&self) -> u64;
 }
 
 /// The clock of the operating system.
@@ -40,32 +44,46 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
+
+    fn monotonic_ms(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let since = START.get_or_init(Instant::now).elapsed();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// A clock that is set by hand.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    wall_ms: AtomicU64,
+    monotonic_ms: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows this time.
     pub const fn new(now_ms: u64) -> Self {
-        Self(AtomicU64::new(now_ms))
+        Self { wall_ms: AtomicU64::new(now_ms), monotonic_ms: AtomicU64::new(0) }
     }
 
-    /// Sets it, also backwards.
+    /// Sets the wall clock, also backwards; no time passes.
     pub fn set(&self, now_ms: u64) {
-        self.0.store(now_ms, Ordering::SeqCst);
+        self.wall_ms.store(now_ms, Ordering::SeqCst);
     }
 
     /// Lets time pass.
     pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+        self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -87,6 +105,7 @@ pub struct Faults {
 /// A ledger with its file.
 pub struct Owner {
     chain: Mutex<Chain>,
+    pace: Mutex<Pace>,
     faults: Mutex<Faults>,
     faults_allowed: bool,
     clock: Arc<dyn Clock>,
@@ -118,9 +137,12 @@ impl Owner {
     ) -> Result<Arc<Self>, Error> {
         let (name, base_fee) = (settings.name.clone(), settings.base_fee);
         let pause = Duration::from_millis((settings.block_interval_ms / 2).clamp(10, 1_000));
-        let chain = Mutex::new(Chain::open(disk, settings, key, clock.now_ms())?);
-        let faults = Mutex::default();
-        Ok(Arc::new(Self { chain, faults, faults_allowed, clock, name, base_fee, pause }))
+        let chain = Chain::open(disk, settings, key, clock.now_ms())?;
+        let (newest_ms, wall_ms) = (chain.head().time_ms, clock.now_ms());
+        let pace = Pace::new(newest_ms, wall_ms, clock.monotonic_ms(), chain.is_challenged());
+        let pace = Mutex::new(pace);
+        let (chain, faults) = (Mutex::new(chain), Mutex::default());
+        Ok(Arc::new(Self { chain, pace, faults, faults_allowed, clock, name, base_fee, pause }))
     }
 
     /// The ledger's name.
@@ -130,7 +152,24 @@ impl Owner {
 
     /// Produces a block if it is time to. Blocks while the disk writes.
     pub fn tick(&self) -> Result<bool, PortError> {
-        self.chain().tick(self.clock.now_ms())
+        let mut chain = self.chain();
+        let time_ms = self.time_ms(&chain);
+        chain.tick_at(self.clock.monotonic_ms(), time_ms)
+    }
+
+    /// Ledger time: that of a block that would be produced now.
+    fn time_ms(&self, chain: &Chain) -> u64 {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall_ms, monotonic_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+        pace.time(wall_ms, monotonic_ms, chain.is_challenged())
+    }
+
+    /// How far the ledger is; its time goes on without blocks, so that who waits for a deadline sees it come.
+    fn head(&self) -> Answer {
+        let chain = self.chain();
+        let mut head = chain.head();
+        head.time_ms = head.time_ms.max(self.time_ms(&chain));
+        Answer::Head { head, signed: chain.signed_head() }
     }
 
     /// Answers a question, without blocking the executor.
@@ -155,6 +194,9 @@ impl Owner {
         }
         if self.strikes(|faults| &mut faults.fail) {
             return Err(PortError::Unavailable("injected failure".into()));
+        }
+        if let Question::Head = question {
+            return Ok(self.head());
         }
         if let Question::Submit(bytes) = question {
             return self.submit(&bytes).map(|()| Answer::Done);
@@ -184,7 +226,11 @@ impl Owner {
                 *self.faults() = faults;
                 Ok(())
             }
-            Admin::Produce => self.chain().produce(self.clock.now_ms()),
+            Admin::Produce => {
+                let mut chain = self.chain();
+                let time_ms = self.time_ms(&chain);
+                chain.produce(time_ms)
+            }
             Admin::Reorg { blocks, keep } => self.chain().reorg(blocks, keep),
         }
     }
@@ -234,14 +280,13 @@ fn ask_chain(chain: &Chain, question: &Question) -> Result<Answer, PortError> {
         Question::Events(cursor) => Answer::Events(chain.events(cursor)?),
         Question::Fee => Answer::Fee(chain.base_fee()),
         Question::Find(digest) => Answer::Anchor(chain.find(digest)),
-        Question::Head => Answer::Head { head: chain.head(), signed: chain.signed_head() },
         Question::Holdings(funding) => Answer::Holdings(chain.holdings(funding)),
         Question::Landed(key) => Answer::Landed(chain.landed(key)),
         Question::Newest(key) => Answer::Anchor(chain.newest(key)),
         Question::Settled(channel) => Answer::Settled(chain.is_settled(channel)),
         Question::Status(id) => Answer::Status(chain.status(id)),
-        Question::Admin(_) | Question::Submit(_) => {
-            return Err(PortError::Mismatch("it changes the ledger"));
+        Question::Admin(_) | Question::Head | Question::Submit(_) => {
+            return Err(PortError::Mismatch("not a question to the chain alone"));
         }
     })
 }

@@ -152,7 +152,8 @@ pub struct Head {
     pub newest: BlockRef,
     /// The newest block that stays.
     pub finalised: BlockRef,
-    /// Ledger time of the newest block, in milliseconds since the Unix epoch.
+    /// Ledger time, in milliseconds since the Unix epoch: that of the newest block, or later where time goes on without
+    /// blocks.
     pub time_ms: u64,
 }
 

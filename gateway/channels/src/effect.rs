@@ -29,6 +29,8 @@ pub enum Effect {
 /// What is to happen on the ledger; the record has the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
+    /// Deposit nothing of which nothing is signed yet.
+    CancelDeposit,
     /// Conclude what is registered.
     Conclude,
     /// Conclude the current state, which is final.
@@ -128,6 +130,8 @@ pub enum Notice {
     Concluded,
     /// The channel is settled on the ledger without the peer's consent; why.
     Dispute(String),
+    /// Something newer than what the ledger shows could be lost soon; why (I3).
+    Endangered(String),
     /// The peer sent something that nobody signed.
     Forged(String),
     /// A peer proposes a channel; it is answered with an agreement or a refusal.

@@ -24,6 +24,7 @@ impl Record {
                 .map(|claim| Request::ConcludeFinal(Box::new(claim)))
                 .into_iter()
                 .collect(),
+            Intent::CancelDeposit => Vec::new(),
             Intent::Deposit if self.restored => Vec::new(),
             Intent::Deposit => self.deposits(),
             Intent::Register => self.register().into_iter().collect(),
@@ -43,7 +44,8 @@ impl Record {
     }
 
     fn conclude(&self) -> Option<Request> {
-        let state = self.registered_state()?.clone();
+        // Of a registration that the ledger did not tell once more, ours is the best guess.
+        let state = self.registered_state().or(self.state())?.clone();
         let conclusion = Conclusion { params: self.params.clone(), state, subs: Vec::new() };
         Some(Request::Conclude(Box::new(conclusion)))
     }
@@ -61,15 +63,24 @@ impl Record {
     }
 
     /// What is ours of each asset after the conclusion: our part of the concluded state, or our own deposit where the
-    /// deposits don't suffice for the outcome (perun-eth-contracts, `AssetHolder.setOutcome`).
+    /// deposits don't suffice for the outcome (perun-eth-contracts, `AssetHolder.setOutcome`), and what we deposited
+    /// after it.
     pub fn owed(&self) -> Vec<Amount> {
         let Some(state) = self.concluded_state() else { return Vec::new() };
-        let rows = state.outcome.balances.iter().zip(&self.view.deposits);
-        let owed = |(outcome, deposits): (&[Amount; 2], &[Amount; 2])| {
-            let is_covered = Amount::checked_sum(*deposits) >= Amount::checked_sum(*outcome);
-            if is_covered { outcome[self.own] } else { deposits[self.own] }
+        let rows = state.outcome.balances.iter().zip(self.view.paid_in()).zip(&self.view.late);
+        let owed = |((outcome, deposits), late): ((&[Amount; 2], [Amount; 2]), &Amount)| {
+            let is_covered = Amount::checked_sum(deposits) >= Amount::checked_sum(*outcome);
+            let part = if is_covered { outcome[self.own] } else { deposits[self.own] };
+            part.checked_add(*late).unwrap_or(Amount::MAX)
         };
         rows.map(owed).collect()
+    }
+
+    /// What of it lies on the ledger still.
+    pub fn left(&self) -> Vec<Amount> {
+        let owed = self.owed();
+        let rows = owed.iter().zip(&self.view.withdrawn);
+        rows.map(|(owed, withdrawn)| owed.checked_sub(*withdrawn).unwrap_or_default()).collect()
     }
 
     fn concluded_state(&self) -> Option<&State> {
@@ -92,10 +103,7 @@ impl Record {
 
     fn withdrawals(&self, sign: SignWithdrawal<'_>) -> Vec<Request> {
         let Some(state) = self.concluded_state() else { return Vec::new() };
-        let places = self.owed().into_iter().enumerate();
-        let open = places.filter(|(place, amount)| {
-            !amount.is_zero() && !self.view.withdrawn.get(*place).copied().unwrap_or(false)
-        });
+        let open = self.left().into_iter().enumerate().filter(|(_, amount)| !amount.is_zero());
         let withdrawal = |(place, amount)| {
             let signature = self.known_withdrawal(place, amount).or_else(|| sign(self, amount))?;
             let asset = state.outcome.assets.get(place)?.clone();

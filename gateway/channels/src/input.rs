@@ -28,6 +28,8 @@ pub enum Input {
     Agree(Box<Record>),
     /// Our authorisations to withdraw by the current state, which came without them.
     Authorised(OwnSignature),
+    /// The ledger's events are read from their beginning again.
+    Anew(View),
     /// The owner ends the channel.
     Close,
     /// The outcome is fixed.
@@ -63,6 +65,10 @@ pub enum Input {
     Decline(String),
     /// A final deposit.
     Deposit(View),
+    /// A final deposit that leaves something of ours on the ledger although the outcome is fixed.
+    DepositLate(View),
+    /// A final deposit of ours in a channel that was abandoned.
+    DepositStranded(View),
     /// The owner wants the channel settled on the ledger.
     Dispute,
     /// The peer rejects our final update.
@@ -97,6 +103,13 @@ pub enum Input {
         /// Why not.
         reason: String,
     },
+    /// The same of another implementation, whose versions leave no gaps.
+    RefusedUpdatePlain {
+        /// Its version.
+        version: u64,
+        /// Why not.
+        reason: String,
+    },
     /// A newer state than ours is registered; the state as well, if the ledger or the record has it.
     RegisteredNewer(View, Option<Box<SignedState>>),
     /// An older state than ours is registered.
@@ -125,7 +138,9 @@ pub enum Input {
     Stray,
     /// A newer state that both have signed.
     SyncAhead(Box<SignedState>),
-    /// The same, and final.
+    /// The same, and it is a payment of ours that was refused or crossed.
+    SyncAheadBurned(Box<SignedState>),
+    /// A newer state that both have signed, and final.
     SyncAheadFinal(Box<SignedState>),
     /// An older state.
     SyncBehind,

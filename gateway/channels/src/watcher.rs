@@ -18,6 +18,8 @@ pub enum LedgerEvent {
     Concluded {
         /// The version that was concluded.
         version: u64,
+        /// In which block.
+        block: u64,
     },
     /// A deposit is final.
     Deposited {
@@ -27,6 +29,8 @@ pub enum LedgerEvent {
         participant: usize,
         /// How much.
         amount: Amount,
+        /// In which block.
+        block: u64,
     },
     /// A state was registered, or one refuted another.
     Registered {
@@ -46,6 +50,8 @@ pub enum LedgerEvent {
     Withdrawn {
         /// The asset's place.
         asset: usize,
+        /// How much.
+        amount: Amount,
     },
 }
 
@@ -54,9 +60,15 @@ impl Record {
     pub fn watch(&self, event: LedgerEvent) -> Input {
         let mut view = self.view.clone();
         match event {
-            LedgerEvent::Deposited { asset, participant, amount } => {
-                view.deposit(asset, participant, amount);
-                self.deposited(view)
+            LedgerEvent::Deposited { asset, participant, amount, block } => {
+                match view.concluded_in {
+                    Some(concluded) if block > concluded && participant == self.own => {
+                        view.deposit_late(asset, amount);
+                    }
+                    Some(concluded) if block > concluded => {}
+                    _ => view.deposit(asset, participant, amount),
+                }
+                self.deposited(view, participant)
             }
             LedgerEvent::Registered { registration, state } => {
                 // An older registration is announced once more when it is final, behind what refuted it.
@@ -67,12 +79,12 @@ impl Record {
                 view.register(registration.clone());
                 self.registered(view, &registration, state)
             }
-            LedgerEvent::Concluded { version } => {
-                view.concluded = Some(version);
+            LedgerEvent::Concluded { version, block } => {
+                (view.concluded, view.concluded_in) = (Some(version), Some(block));
                 self.concluded(view)
             }
-            LedgerEvent::Withdrawn { asset } => {
-                view.withdraw(asset);
+            LedgerEvent::Withdrawn { asset, amount } => {
+                view.withdraw(asset, amount);
                 self.withdrawn(view)
             }
             LedgerEvent::RetractedRegistration { version } => {
@@ -83,13 +95,38 @@ impl Record {
         }
     }
 
-    fn deposited(&self, view: View) -> Input {
+    /// The ledger's events begin anew: what they add up to is counted once more, from nothing.
+    pub fn anew(&self) -> Input {
+        let mut view = View::new(self.view.deposits.len());
+        view.known = self.view.paid_in().collect();
+        (view.concluded, view.concluded_in) = (self.view.concluded, self.view.concluded_in);
+        Input::Anew(view)
+    }
+
+    fn deposited(&self, view: View, by: usize) -> Input {
         let zero = self.state().filter(|state| state.version == 0);
         let is_funded = zero.is_some_and(|state| view.covers(&state.outcome.balances));
-        if self.phase == Phase::Funding && is_funded {
-            Input::Funded(view)
-        } else {
-            Input::Deposit(view)
+        match self.phase {
+            Phase::Funding if is_funded => Input::Funded(view),
+            Phase::Abandoned if by == self.own && view.concluded.is_none() => {
+                Input::DepositStranded(view)
+            }
+            Phase::Abandoned | Phase::Concluded | Phase::Withdrawn => self.deposited_late(view),
+            _ => Input::Deposit(view),
+        }
+    }
+
+    /// The outcome is fixed, and a deposit from before or after it is final only now: what is ours may be another sum
+    /// than it seemed.
+    fn deposited_late(&self, view: View) -> Input {
+        let now = Self { view, ..self.clone() };
+        let (before, left) = (self.left(), now.left());
+        let is_something = left.iter().any(|amount| !amount.is_zero());
+        match self.phase {
+            _ if before == left => Input::Deposit(now.view),
+            _ if is_something => Input::DepositLate(now.view),
+            Phase::Concluded => Input::Withdrawn(now.view),
+            _ => Input::Deposit(now.view),
         }
     }
 
@@ -126,14 +163,13 @@ impl Record {
     }
 
     fn withdrawn(&self, view: View) -> Input {
-        let owed = self.owed();
-        let mut owed = owed.iter().zip(&view.withdrawn);
-        let all = owed.all(|(amount, is_withdrawn)| amount.is_zero() || *is_withdrawn);
-        if all { Input::Withdrawn(view) } else { Input::WithdrawnInPart(view) }
+        let now = Self { view, ..self.clone() };
+        let is_all = now.left().iter().all(|amount| amount.is_zero());
+        if is_all { Input::Withdrawn(now.view) } else { Input::WithdrawnInPart(now.view) }
     }
 
     fn retracted_conclusion(&self, mut view: View) -> Input {
-        view.concluded = None;
+        (view.concluded, view.concluded_in) = (None, None);
         let is_final = self.state().is_some_and(|state| state.is_final);
         if is_final && matches!(self.phase, Phase::Concluded | Phase::Withdrawn) {
             return Input::RetractedFinal(view);
@@ -144,10 +180,11 @@ impl Record {
 
 impl View {
     fn deposit(&mut self, asset: usize, participant: usize, amount: Amount) {
-        let deposit = self.deposits.get_mut(asset).and_then(|row| row.get_mut(participant));
-        if let Some(deposit) = deposit {
-            *deposit = deposit.checked_add(amount).unwrap_or(Amount::MAX);
-        }
+        add(self.deposits.get_mut(asset).and_then(|row| row.get_mut(participant)), amount);
+    }
+
+    fn deposit_late(&mut self, asset: usize, amount: Amount) {
+        add(self.late.get_mut(asset), amount);
     }
 
     fn register(&mut self, registration: Registration) {
@@ -157,16 +194,20 @@ impl View {
         self.registrations.push_back(registration);
     }
 
-    fn withdraw(&mut self, asset: usize) {
-        if let Some(known) = self.withdrawn.get_mut(asset) {
-            *known = true;
-        }
+    fn withdraw(&mut self, asset: usize, amount: Amount) {
+        add(self.withdrawn.get_mut(asset), amount);
     }
 
     /// Whether the final deposits are at least these balances.
     pub fn covers(&self, balances: &[[Amount; PARTICIPANTS]]) -> bool {
-        let rows = self.deposits.iter().zip(balances);
+        let mut rows = self.paid_in().zip(balances);
         self.deposits.len() == balances.len()
-            && rows.flat_map(|(have, want)| have.iter().zip(want)).all(|(have, want)| have >= want)
+            && rows.all(|(have, want)| have.iter().zip(want).all(|(have, want)| have >= want))
+    }
+}
+
+fn add(sum: Option<&mut Amount>, amount: Amount) {
+    if let Some(sum) = sum {
+        *sum = sum.checked_add(amount).unwrap_or(Amount::MAX);
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     effects::Effects,
     keeper::Keeper,
     recorder::{Alarm, checkpoint_of},
-    store::channels::Reserve,
+    store::channels::{Reserve, Wanted},
 };
 
 /// `meta` name of the cursor in the ledger's events.
@@ -215,6 +215,11 @@ impl Anchorer {
         let wanted = self.keeper.insist(|desk, _| desk.recorder.store().wanted(MAX_WANTED)).await?;
         let mut taken = Vec::new();
         for (place, bytes, stake) in wanted {
+            if let Some(channel) = Wanted::cancelled(&bytes) {
+                self.outbox.cancel(|request| is_deposit(request, &channel));
+                taken.push(place);
+                continue;
+            }
             let now = self.clock.now().monotonic_ms;
             let enqueued = Request::decode(&bytes).and_then(|request| {
                 let class = request.class(stake);
@@ -490,6 +495,10 @@ impl Anchorer {
             changed
         });
     }
+}
+
+fn is_deposit(request: &Request, channel: &[u8; 32]) -> bool {
+    matches!(request, Request::Deposit(deposit) if deposit.channel.as_bytes() == channel)
 }
 
 /// A request of a channel, as people call it.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use sluicegate_channels::{
-    Phase,
+    Phase, Record,
     effect::Notice,
     wire::{Codec, Message},
 };
@@ -110,17 +110,13 @@ impl Check {
         for gateway in gateways {
             for record in gateway.channels() {
                 self.settled(gateway, &record, &money)?;
+                nothing_left(gateway, &record, ledger)?;
             }
         }
         Ok(())
     }
 
-    fn settled(
-        &self,
-        gateway: &Gateway,
-        record: &sluicegate_channels::Record,
-        money: &Money,
-    ) -> Result<(), String> {
+    fn settled(&self, gateway: &Gateway, record: &Record, money: &Money) -> Result<(), String> {
         let (name, own) = (NAMES[gateway.number], record.own);
         let funding = FundingId::of(&record.id, &record.params.participants[own].address);
         let (paid_in, paid_out) = money.of(&funding);
@@ -150,11 +146,7 @@ impl Check {
         Ok(())
     }
 
-    fn first_balance(
-        &self,
-        gateway: &Gateway,
-        record: &sluicegate_channels::Record,
-    ) -> Option<Amount> {
+    fn first_balance(&self, gateway: &Gateway, record: &Record) -> Option<Amount> {
         let of_channel = gateway.history.iter().filter(|known| known.id == record.id);
         let states = of_channel.filter_map(|known| {
             known.state().or(known.pending.as_ref().map(|pending| &pending.state)).cloned()
@@ -164,8 +156,16 @@ impl Check {
     }
 }
 
+/// Nothing of ours lies on the ledger any more, whenever it came there.
+fn nothing_left(gateway: &Gateway, record: &Record, ledger: &Ledger) -> Result<(), String> {
+    let own = &record.params.participants[record.own].address;
+    let left = ledger.holdings(&FundingId::of(&record.id, own));
+    let name = NAMES[gateway.number];
+    if left.is_zero() { Ok(()) } else { Err(format!("{left} of {name} are left on the ledger")) }
+}
+
 /// The newest state that both had signed and this side had on its disk.
-fn newest(gateway: &Gateway, record: &sluicegate_channels::Record) -> Option<State> {
+fn newest(gateway: &Gateway, record: &Record) -> Option<State> {
     let of_channel = gateway.history.iter().filter(|known| known.id == record.id);
     of_channel.filter_map(|known| known.state().cloned()).max_by_key(|state| state.version)
 }
@@ -226,7 +226,7 @@ impl Money {
         self.0.get(funding).copied().unwrap_or_default()
     }
 
-    fn is_covered(&self, record: &sluicegate_channels::Record) -> bool {
+    fn is_covered(&self, record: &Record) -> bool {
         let Some(state) = record.state() else { return false };
         let participants = record.params.participants.iter();
         let paid = participants.map(|one| self.of(&FundingId::of(&record.id, &one.address)).0);

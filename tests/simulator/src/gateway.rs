@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sluicegate_channels::{
     Record,
-    effect::Notice,
+    effect::{Intent, Notice},
     key::{Books, LastSigned, Limit, Spent},
     node::{About, DeviceKey, Node, Now, Output, Settings},
     policy::Policy,
@@ -197,7 +197,15 @@ impl Gateway {
                     self.disk.records.insert(record.id, record.to_bytes());
                     self.history.push((**record).clone());
                 }
+                Output::Forget { channel } => {
+                    self.disk.records.remove(channel);
+                    self.disk.last.remove(channel);
+                }
                 Output::KeepBooks { channel, books } => self.keep_books(*channel, books),
+                Output::Ledger { channel, intent: Intent::CancelDeposit } => {
+                    let is_deposit = |request: &Request| matches!(request, Request::Deposit(deposit) if deposit.channel == *channel);
+                    self.disk.wanted.retain(|request| !is_deposit(request));
+                }
                 Output::Ledger { channel, intent } => {
                     let stored = self.disk.records.get(channel).unwrap();
                     let record = Record::from_bytes(stored).unwrap();

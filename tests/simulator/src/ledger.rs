@@ -12,7 +12,7 @@ use sluicegate_embedded::{
 use sluicegate_ledger::{Cursor, Event, Request, Status, TransactionId};
 use sluicegate_protocol::{
     SigningKey,
-    channel::{Address, Asset},
+    channel::{Address, Amount, Asset, FundingId},
 };
 
 /// What an account holds at first.
@@ -101,6 +101,11 @@ impl Ledger {
             }
             all.extend(page.events);
         }
+    }
+
+    /// What lies there for a participant of a channel.
+    pub fn holdings(&self, funding: &FundingId) -> Amount {
+        self.chain.holdings(funding)
     }
 
     /// Whether a request has had its effect for good.

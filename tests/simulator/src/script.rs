@@ -50,6 +50,8 @@ macro_rules! events {
 }
 
 events! {
+    /// The ledger's events are read from their beginning again: it does not know any more where this side was.
+    Anew "anew" (side),
     /// Blocks, each a second apart.
     Blocks "blocks" (count),
     /// The owner closes.
@@ -66,6 +68,8 @@ events! {
     Duplicate "duplicate" (side),
     /// The ledger's events are read.
     Events "events" (side),
+    /// The outbox of this side loses what it is to register, as when its record can't be read.
+    Forget "forget" (side),
     /// The connection breaks; what was under way is lost.
     Lose "lose" (),
     /// Somebody registers a state that was current once: of the states that this side has had, the one with this number.
@@ -182,10 +186,12 @@ fn one(random: &mut Random, faults: Faults) -> Event {
         80 => Event::Reorder { side },
         81..83 => Event::Reorg { blocks: 1 + random.below(2) },
         83 => Event::Stall { on: random.below(2) },
-        84..86 => Event::Close { side },
+        84 => Event::Close { side },
+        85 => Event::Anew { side },
         86..91 => Event::Old { side, number: random.below(8) },
         91..94 => Event::Dispute { side },
         94..96 => Event::Restore { side, batches: 1 + random.below(6) },
+        96 => Event::Forget { side },
         _ => Event::Deliver { side },
     }
 }

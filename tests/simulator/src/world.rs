@@ -25,6 +25,9 @@ use crate::{
 /// How long a dispute can be answered, in seconds.
 pub const CHALLENGE_S: u64 = 120;
 
+/// Blocks after the end in which late transactions may land and become final.
+const LATE: u64 = 6;
+
 /// Everything.
 pub struct World {
     /// Monotonic time, and the wall clock of the ledger, in milliseconds.
@@ -40,6 +43,8 @@ pub struct World {
     is_connected: bool,
     crash: [Option<Crash>; 2],
     backups: [VecDeque<Disk>; 2],
+    /// An outbox has lost something: only a start asks for all that is still to be done.
+    has_forgotten: bool,
     thief: Account,
     /// What somebody else wants from the ledger.
     stolen: Vec<sluicegate_ledger::Request>,
@@ -77,6 +82,7 @@ impl World {
             is_connected: false,
             crash: [None, None],
             backups: [VecDeque::new(), VecDeque::new()],
+            has_forgotten: false,
             thief: Account::new(9),
             stolen: Vec::new(),
             random: Random::new(1),
@@ -90,6 +96,7 @@ impl World {
     /// Takes an event.
     pub fn take(&mut self, event: Event) {
         match event {
+            Event::Anew { side } => self.anew(index(side)),
             Event::Blocks { count } => (0..count.min(200)).for_each(|_| self.block()),
             Event::Close { side } => self.on_channel(side, |node, id, now| node.close(id, now)),
             Event::Connect {} => self.connect(),
@@ -110,6 +117,7 @@ impl World {
                 self.deliver(index(side));
             }
             Event::Events { side } => self.events(index(side)),
+            Event::Forget { side } => self.forget(index(side)),
             Event::Lose {} => self.lose(),
             Event::Old { side, number } => self.register_old(index(side), number),
             Event::Open { side, own, peer } => self.open(index(side), own, peer),
@@ -273,6 +281,24 @@ impl World {
         });
     }
 
+    fn forget(&mut self, side: usize) {
+        let wanted = &mut self.gateways[side].disk.wanted;
+        wanted.retain(|request| !matches!(request, sluicegate_ledger::Request::Register(_)));
+        self.has_forgotten = true;
+    }
+
+    fn anew(&mut self, side: usize) {
+        if self.ledger.is_stalled || self.gateways[side].node.is_none() {
+            return;
+        }
+        let (events, cursor) = self.ledger.events(&Cursor::default());
+        self.run(side, Some(cursor), |node, now| {
+            let mut outputs = node.anew(now);
+            outputs.extend(events.iter().flat_map(|event| node.ledger(event, now)));
+            outputs
+        });
+    }
+
     fn start(&mut self, side: usize) {
         if self.gateways[side].node.is_some() {
             return;
@@ -338,7 +364,15 @@ impl World {
             self.calm();
             self.check.verdict()?;
             if self.is_settled() {
+                // What was on its way to the ledger arrives.
+                (0..LATE).for_each(|_| self.calm());
+            }
+            if self.is_settled() {
                 return self.check.end(&self.gateways, &self.ledger);
+            }
+            if self.has_forgotten && round % 400 == 399 {
+                self.lose();
+                self.gateways.iter_mut().for_each(|gateway| gateway.node = None);
             }
             if round % 10 == 3 {
                 let side = u64::from(round % 20 == 3);

@@ -8,8 +8,12 @@ mod clock_step;
 mod equivocation;
 #[path = "dangers/hostile_peer.rs"]
 mod hostile_peer;
+#[path = "dangers/late_deposit.rs"]
+mod late_deposit;
 #[path = "dangers/late_dispute.rs"]
 mod late_dispute;
+#[path = "dangers/lost_cursor.rs"]
+mod lost_cursor;
 #[path = "dangers/power_cut.rs"]
 mod power_cut;
 #[path = "dangers/reload.rs"]

@@ -263,6 +263,16 @@ impl Outbox {
         Ok(key)
     }
 
+    /// Forgets requests of which nothing is signed; what is signed may land, and goes on.
+    pub fn cancel(&mut self, which: impl Fn(&Request) -> bool) {
+        let is_open = |intent: &Intent| intent.record.attempts.is_empty();
+        let keys = self.keys(|intent| is_open(intent) && which(&intent.record.request));
+        keys.iter().for_each(|key| drop(self.intents.remove(key)));
+        if !keys.is_empty() {
+            self.persist(Vec::new(), keys);
+        }
+    }
+
     /// Takes an input. `now` is monotonic, in milliseconds.
     pub fn handle(&mut self, now: u64, input: Input) {
         match input {

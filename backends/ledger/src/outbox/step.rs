@@ -58,7 +58,7 @@ impl Outbox {
         self.intents.get(&key).is_some_and(|intent| !intent.record.attempts.is_empty())
     }
 
-    fn keys(&self, which: impl Fn(&Intent) -> bool) -> vec::Vec<u64> {
+    pub(super) fn keys(&self, which: impl Fn(&Intent) -> bool) -> vec::Vec<u64> {
         self.intents.iter().filter(|(_, intent)| which(intent)).map(|(key, _)| *key).collect()
     }
 

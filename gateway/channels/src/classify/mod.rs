@@ -108,6 +108,10 @@ impl Record {
         self.signed_pending(state.version).is_some_and(|pending| pending.state == *state)
     }
 
+    fn is_burned(&self, state: &State) -> bool {
+        self.burned.iter().any(|burned| burned.state == *state)
+    }
+
     fn rejection(&self, version: u64, reason: String) -> Input {
         match self.signed_pending(version) {
             Some(pending) if pending.state.is_final => Input::FinalRejected(reason),
@@ -135,6 +139,9 @@ impl Record {
                 self.acceptance(signed.state.version, signed.signatures[self.peer_place()])
             }
             Some(signed) if signed.state.is_final => Input::SyncAheadFinal(Box::new(signed)),
+            Some(signed) if self.phase.is_acting() && self.is_burned(&signed.state) => {
+                Input::SyncAheadBurned(Box::new(signed))
+            }
             Some(signed) => Input::SyncAhead(Box::new(signed)),
             None => Input::Forged("a synchronisation with a state that not both signed".into()),
         }
@@ -183,7 +190,10 @@ impl Record {
             return self.crossing(version, ours.state.is_final || state.is_final);
         }
         if let Err(reason) = self.may_accept(&state, actor) {
-            return Input::RefusedUpdate { version, reason };
+            return match self.sluicegate {
+                true => Input::RefusedUpdate { version, reason },
+                false => Input::RefusedUpdatePlain { version, reason },
+            };
         }
         let update = PeerUpdate { state: Box::new(state), signature };
         match self.phase {

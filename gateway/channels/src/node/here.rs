@@ -16,6 +16,18 @@ use crate::{
 /// The longest time between two repetitions, in milliseconds.
 const MAX_WAIT_MS: u64 = 60_000;
 
+/// How long the ledger may be unread after a start, in seconds.
+const MAX_BLIND_START_S: u64 = 300;
+
+/// How long the ledger's events could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// In seconds of monotonic time.
+    pub seconds: u64,
+    /// Never since the process started.
+    pub is_from_start: bool,
+}
+
 impl Node {
     /// Pays in a channel.
     pub fn pay(
@@ -97,6 +109,7 @@ impl Node {
         let waiting = self.channels.iter().filter(|(_, slot)| slot.record.waits_for_own());
         let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.run(id, Input::Unsigned, now, &mut out));
+        self.forget(&mut out);
         out
     }
 
@@ -167,10 +180,15 @@ impl Node {
         (ms, deadlines.min())
     }
 
-    /// Channels whose challenge runs out soon while the ledger shows an older state than ours (I3).
-    pub fn endangered(&self, now: Now, warn_s: u64) -> Vec<(ChannelId, Notice)> {
+    /// Channels whose challenge runs out soon while the ledger shows an older state than ours, or could without our
+    /// seeing it, since the ledger can't be read (I3).
+    pub fn endangered(&self, now: Now, warn_s: u64, silence: Silence) -> Vec<(ChannelId, Notice)> {
+        let danger = |slot: &Slot| {
+            let known = slot.danger(now, warn_s);
+            known.or_else(|| slot.blindness(silence)).map(Notice::Endangered)
+        };
         let slots = self.channels.iter();
-        slots.filter_map(|(id, slot)| Some((*id, slot.danger(now, warn_s)?))).collect()
+        slots.filter_map(|(id, slot)| Some((*id, danger(slot)?))).collect()
     }
 }
 
@@ -206,16 +224,32 @@ impl Slot {
         Some(if is_final { Input::SyncAheadFinal(signed) } else { Input::SyncAhead(signed) })
     }
 
-    fn danger(&self, now: Now, warn_s: u64) -> Option<Notice> {
+    fn danger(&self, now: Now, warn_s: u64) -> Option<String> {
         let newest = self.record.view.registration()?;
         let ours = self.record.state()?;
         let is_older = self.record.phase == Phase::Disputed && newest.version < ours.version;
         let left = newest.timeout_s.saturating_sub(now.ledger_s);
         (is_older && left <= warn_s).then(|| {
-            Notice::Dispute(format!(
+            format!(
                 "version {} is registered, ours is {}, and the ledger has not taken it yet; {left} seconds are left",
                 newest.version, ours.version
-            ))
+            )
+        })
+    }
+
+    /// An older state could be registered since the ledger was read, and its challenge run out unseen.
+    fn blindness(&self, Silence { seconds, is_from_start }: Silence) -> Option<String> {
+        let challenge_s = self.record.params.challenge_duration;
+        let has_outcome = self.record.phase == Phase::Concluded || self.record.phase.is_over();
+        let is_at_stake = !has_outcome && self.record.current.is_some();
+        let patience_s = challenge_s / 2;
+        // How long it was unread before the start nobody knows.
+        let patience_s = if is_from_start { patience_s.min(MAX_BLIND_START_S) } else { patience_s };
+        (is_at_stake && seconds >= patience_s).then(|| {
+            format!(
+                "the ledger can't be read for {seconds} seconds; an old state that is registered meanwhile wins after \
+                 {challenge_s}. Bring the ledger back"
+            )
         })
     }
 }

@@ -23,18 +23,27 @@ impl Node {
         out
     }
 
+    /// The ledger does not know any more where its events were read to: they come from their beginning, all of them.
+    pub fn anew(&mut self, now: Now) -> Vec<Output> {
+        let inputs: Vec<_> = self.records().map(|record| (record.id, record.anew())).collect();
+        let mut out = Vec::new();
+        inputs.into_iter().for_each(|(channel, input)| self.run(channel, input, now, &mut out));
+        out
+    }
+
     fn translate(&self, event: &Event) -> Option<(ChannelId, LedgerEvent)> {
         let is_back = event.finality == Finality::Retracted;
         Some(match &event.kind {
             EventKind::Deposited(paid) if event.finality == Finality::Final => {
                 let (channel, asset, participant) = self.place(paid)?;
-                let amount = paid.amount;
-                (channel, LedgerEvent::Deposited { asset, participant, amount })
+                let (amount, block) = (paid.amount, event.block.number);
+                (channel, LedgerEvent::Deposited { asset, participant, amount, block })
             }
             EventKind::Withdrawn { paid, .. } if event.finality == Finality::Final => {
                 let (channel, asset, participant) = self.place(paid)?;
                 let is_ours = self.record(&channel)?.own == participant;
-                (channel, is_ours.then_some(LedgerEvent::Withdrawn { asset })?)
+                let amount = paid.amount;
+                (channel, is_ours.then_some(LedgerEvent::Withdrawn { asset, amount })?)
             }
             EventKind::Registered { channel, version, .. } if is_back => {
                 (*channel, LedgerEvent::RetractedRegistration { version: *version })
@@ -55,7 +64,8 @@ impl Node {
                 (*channel, LedgerEvent::RetractedConclusion)
             }
             EventKind::Concluded { channel, version } => {
-                (*channel, LedgerEvent::Concluded { version: *version })
+                let (version, block) = (*version, event.block.number);
+                (*channel, LedgerEvent::Concluded { version, block })
             }
             _ => return None,
         })

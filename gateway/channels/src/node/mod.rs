@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sluicegate_protocol::channel::{Address, ChannelId, FundingId, SigningKey};
 
+pub use here::Silence;
+
 use crate::{
     Channel, Effect, Input, Opening, Phase, Record, Step,
     effect::{Intent, Notice, Outgoing, Refusal, SignRequest},
@@ -94,6 +96,11 @@ pub enum Output {
         /// The books.
         books: Books,
     },
+    /// Keep a channel no longer: it is over, and nothing of ours can come of it any more.
+    Forget {
+        /// Which.
+        channel: ChannelId,
+    },
     /// Give the requests of an intent to the outbox, with the record that is kept last before this.
     Ledger {
         /// For this channel.
@@ -145,12 +152,17 @@ pub enum About {
 /// Proposals that are remembered so that a repeated one is not offered twice.
 const MAX_RECENT: usize = 256;
 
+/// Channels that are over, nothing of ours can come of, and are kept: the newest, for peers that ask.
+pub const MAX_OVER: usize = 64;
+
 /// Answers to synchronisations while nothing changes.
 const MAX_ANSWERS: u8 = 2;
 
 struct Peer {
     address: AddressMap,
     is_connected: bool,
+    /// What it did on this connection that no honest peer does, weighed.
+    offences: u16,
 }
 
 struct Waiting {
@@ -190,6 +202,8 @@ pub struct Node {
     openings: BTreeMap<[u8; 32], Waiting>,
     recent: VecDeque<[u8; 32]>,
     channels: BTreeMap<ChannelId, Slot>,
+    /// Channels that can be forgotten, oldest first.
+    over: VecDeque<ChannelId>,
     spent: Vec<Option<Spent>>,
     funding: BTreeMap<FundingId, (ChannelId, usize)>,
 }
@@ -204,6 +218,7 @@ impl Node {
             openings: BTreeMap::new(),
             recent: VecDeque::new(),
             channels: BTreeMap::new(),
+            over: VecDeque::new(),
             spent: Vec::new(),
             funding: BTreeMap::new(),
         }
@@ -211,7 +226,7 @@ impl Node {
 
     /// Enters a peer into the address book.
     pub fn add_peer(&mut self, name: &str, address: AddressMap) {
-        self.peers.insert(name.to_owned(), Peer { address, is_connected: false });
+        self.peers.insert(name.to_owned(), Peer { address, is_connected: false, offences: 0 });
     }
 
     /// Enters a device.
@@ -229,6 +244,29 @@ impl Node {
         let id = record.id;
         self.insert(Box::new(record), last);
         self.set_timer(id, now);
+        self.note_over(id);
+    }
+
+    fn note_over(&mut self, channel: ChannelId) {
+        let is_over = self.record(&channel).is_some_and(Record::is_forgettable);
+        if is_over && !self.over.contains(&channel) {
+            self.over.push_back(channel);
+        }
+    }
+
+    /// Forgets the oldest channels that are over, beyond so many.
+    fn forget(&mut self, out: &mut Vec<Output>) {
+        while self.over.len() > MAX_OVER {
+            let Some(channel) = self.over.pop_front() else { return };
+            // One that goes on after all comes back when it is over again.
+            let slot = self.channels.get(&channel).filter(|slot| slot.record.is_forgettable());
+            let Some(slot) = slot else { continue };
+            for participant in &slot.record.params.participants {
+                self.funding.remove(&FundingId::of(&channel, &participant.address));
+            }
+            self.channels.remove(&channel);
+            out.push(Output::Forget { channel });
+        }
     }
 
     /// A channel.
@@ -268,6 +306,8 @@ impl Node {
             next = next.or_else(|| self.next(&channel, &before));
         }
         self.set_timer(channel, now);
+        self.note_over(channel);
+        self.forget(out);
     }
 
     /// Keeps what changed and performs the effects; gives the key's answer, if it was asked.
@@ -403,6 +443,8 @@ impl Node {
         let waits = match record.phase {
             Phase::Exchanging | Phase::Proposed | Phase::Asked => true,
             Phase::Open if record.next().is_some() => true,
+            // Who has forgotten what was concluded, asks until it is known.
+            Phase::Concluded => record.owed().is_empty(),
             phase => record.restored && matches!(phase, Phase::Open | Phase::Funding),
         };
         if !waits {

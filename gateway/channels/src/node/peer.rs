@@ -7,21 +7,34 @@ use sluicegate_protocol::channel::{Address, ChannelId, PARTICIPANTS, Signature, 
 
 use super::{Node, Now, Output};
 use crate::{
-    Phase, Record,
+    Input, Phase, Record,
     classify::PeerMessage,
     effect::Outgoing,
     wire::{ChannelSync, ChannelUpdate, Envelope, Message, Transaction},
 };
+
+/// What a connection bears.
+const MAX_OFFENCES: u16 = 256;
+
+/// A signature that the peer did not make. No honest peer sends one.
+const FORGED: u16 = 32;
+
+/// A message for a channel that is none with this peer. An honest peer sends some: for channels that are forgotten here,
+/// or lost with a backup.
+const ASTRAY: u16 = 1;
 
 impl Node {
     /// A connection with a peer stands, and is authenticated.
     pub fn connected(&mut self, peer: &str, now: Now) -> Vec<Output> {
         let mut out = Vec::new();
         let Some(known) = self.peers.get_mut(peer) else { return out };
-        known.is_connected = true;
-        for id in self.channels_with(peer) {
-            let Some(slot) = self.channels.get_mut(&id) else { continue };
+        (known.is_connected, known.offences) = (true, 0);
+        // Of channels that are over too: a peer may come back with a backup of them.
+        for slot in self.channels.values_mut().filter(|slot| slot.record.peer == peer) {
             (slot.asked_sync, slot.answers) = (false, 0);
+        }
+        for id in self.channels_with(peer) {
+            let Some(slot) = self.channels.get(&id) else { continue };
             let input = slot.record.connected();
             self.run(id, input, now, &mut out);
         }
@@ -96,7 +109,8 @@ impl Node {
     fn update(&mut self, peer: &str, update: ChannelUpdate, now: Now, out: &mut Vec<Output>) {
         let channel = update.state.channel;
         if self.with(peer, &channel).is_none() {
-            return self.reject_update(peer, &update, "there is no such channel", out);
+            self.reject_update(peer, &update, "there is no such channel", out);
+            return self.offend(peer, ASTRAY, out);
         }
         if update.app != Address::ZERO {
             return self.reject_update(peer, &update, "the channel has no app", out);
@@ -130,9 +144,25 @@ impl Node {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        if let Some(record) = self.with(peer, &channel) {
-            let input = record.classify(said);
-            self.run(channel, input, now, out);
+        let Some(record) = self.with(peer, &channel) else {
+            return self.offend(peer, ASTRAY, out);
+        };
+        let input = record.classify(said);
+        let is_forged = matches!(input, Input::Forged(_));
+        self.run(channel, input, now, out);
+        if is_forged {
+            self.offend(peer, FORGED, out);
+        }
+    }
+
+    /// Counts what an honest peer does not do, and ends the connection when it was too much.
+    fn offend(&mut self, peer: &str, weight: u16, out: &mut Vec<Output>) {
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        known.offences = known.offences.saturating_add(weight);
+        if known.offences >= MAX_OFFENCES {
+            known.offences = 0;
+            let reason = "too many messages with forged signatures or for foreign channels".into();
+            out.push(Output::Disconnect { peer: peer.to_owned(), reason });
         }
     }
 }

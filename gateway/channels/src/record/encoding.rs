@@ -269,22 +269,46 @@ fn registration(d: &mut Decoder<'_>) -> Result<Registration, Malformed> {
 }
 
 fn put_view<W: Write>(e: &mut Encoder<W>, view: &View) -> Written<W> {
-    e.array(4)?;
+    e.array(7)?;
     put_list(e, view.deposits.iter(), put_row)?;
     put_list(e, view.registrations.iter(), put_registration)?;
     put_option(e, view.concluded.as_ref(), put_number)?;
-    put_list(e, view.withdrawn.iter(), |e, is_withdrawn| {
-        e.bool(*is_withdrawn)?;
-        Ok(())
-    })
+    put_list(e, view.withdrawn.iter(), |e, amount| put_amount(e, *amount))?;
+    put_list(e, view.late.iter(), |e, amount| put_amount(e, *amount))?;
+    put_option(e, view.concluded_in.as_ref(), put_number)?;
+    put_list(e, view.known.iter(), put_row)
 }
 
 fn view(d: &mut Decoder<'_>) -> Result<View, Malformed> {
-    cbor::array(d, 4)?;
+    let items = cbor::open_array(d)?;
     let deposits = list(d, MAX_ROWS, row)?;
     let registrations = VecDeque::from(list(d, MAX_REGISTRATIONS as u64, registration)?);
     let concluded = option(d, Decoder::u64)?;
-    Ok(View { deposits, registrations, concluded, withdrawn: list(d, MAX_ROWS, Decoder::bool)? })
+    if items == 4 {
+        let withdrawn = list(d, MAX_ROWS, withdrawn_or_not)?;
+        let late = vec![Amount::ZERO; withdrawn.len()];
+        let (known, concluded_in) = (vec![Default::default(); deposits.len()], None);
+        return Ok(View {
+            deposits,
+            known,
+            late,
+            registrations,
+            concluded,
+            concluded_in,
+            withdrawn,
+        });
+    }
+    if items != 7 {
+        return Err(Malformed::message("a view of another version"));
+    }
+    let (withdrawn, late) = (list(d, MAX_ROWS, amount)?, list(d, MAX_ROWS, amount)?);
+    let (concluded_in, known) = (option(d, Decoder::u64)?, list(d, MAX_ROWS, row)?);
+    Ok(View { deposits, known, late, registrations, concluded, concluded_in, withdrawn })
+}
+
+/// In views of before it stood there whether we have withdrawn, and not how much.
+fn withdrawn_or_not(d: &mut Decoder<'_>) -> Result<Amount, Malformed> {
+    Ok(if d.bool()? { Amount::MAX } else { Amount::ZERO })
 }
 
 fn put_number<W: Write>(e: &mut Encoder<W>, number: &u64) -> Written<W> {
@@ -381,5 +405,20 @@ impl<'b, C> Decode<'b, C> for Spent {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Malformed> {
         cbor::array(d, 2)?;
         Ok(Self { period: d.u64()?, amount: amount(d)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_of_before_is_read() {
+        // No deposits, no registrations, version 3 concluded, withdrawn of the first asset and not of the second.
+        let bytes = [0x84, 0x80, 0x80, 0x03, 0x82, 0xf5, 0xf4];
+        let read = view(&mut Decoder::new(&bytes)).unwrap();
+        assert_eq!((read.concluded, read.concluded_in), (Some(3), None));
+        assert_eq!(read.withdrawn, vec![Amount::MAX, Amount::ZERO]);
+        assert_eq!(read.late, vec![Amount::ZERO; 2]);
     }
 }

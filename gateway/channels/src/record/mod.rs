@@ -104,14 +104,20 @@ pub struct Registration {
 /// What the ledger said about the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
-    /// For each asset, the final deposits of each participant.
+    /// For each asset, the final deposits of each participant, up to the conclusion.
     pub deposits: Vec<[Amount; PARTICIPANTS]>,
+    /// What they were before the events were read anew: the ledger may not give all of them once more.
+    pub known: Vec<[Amount; PARTICIPANTS]>,
+    /// For each asset, our final deposits in blocks behind the conclusion: they are ours besides the outcome.
+    pub late: Vec<Amount>,
     /// Registrations in blocks, the newest last.
     pub registrations: VecDeque<Registration>,
     /// The version that was concluded.
     pub concluded: Option<u64>,
-    /// For each asset, whether we have withdrawn.
-    pub withdrawn: Vec<bool>,
+    /// In which block.
+    pub concluded_in: Option<u64>,
+    /// For each asset, what we have withdrawn.
+    pub withdrawn: Vec<Amount>,
 }
 
 /// One channel.
@@ -137,7 +143,7 @@ pub struct Record {
     pub current: Option<SignedState>,
     /// The state under way.
     pub pending: Option<Pending>,
-    /// The highest version that anybody has signed, as far as we know.
+    /// The highest version that anybody has signed, as far as we know; with another implementation, that we have.
     pub highest: u64,
     /// States of ours that the peer did not sign, above `current`.
     pub burned: Vec<Burned>,
@@ -194,9 +200,29 @@ impl Record {
         rows.iter().filter_map(|row| row.get(self.own).copied())
     }
 
+    /// What we pay with a state that follows the current one.
+    pub(crate) fn payment_of(&self, state: &State) -> Option<Change> {
+        let rows = self.own_balances().zip(&state.outcome.balances).enumerate();
+        let mut paid = rows.filter_map(|(asset, (now, next))| {
+            let amount = now.checked_sub(next[self.own]).filter(|amount| !amount.is_zero())?;
+            Some(Change::Pay { asset, amount })
+        });
+        paid.next()
+    }
+
+    /// Whether nothing of ours can come of it any more: it is over, and no deposit of ours can be on its way.
+    pub fn is_forgettable(&self) -> bool {
+        match self.phase {
+            // Nothing is deposited before version 0 is signed by both; who has forgotten that knows no better.
+            Phase::Abandoned => !self.restored,
+            Phase::Withdrawn => self.has_deposited() && !self.restored,
+            _ => false,
+        }
+    }
+
     /// Whether the ledger shows a deposit of ours.
     pub fn has_deposited(&self) -> bool {
-        self.view.deposits.iter().any(|row| !row[self.own].is_zero())
+        self.view.paid_in().any(|row| !row[self.own].is_zero())
     }
 
     /// The state that is registered, if it is known.
@@ -218,6 +244,14 @@ impl Record {
         }
         self.burned.retain(|burned| burned.state.version > version);
         self.current = Some(signed);
+    }
+
+    /// A version that the peer alone has signed: between two Sluicegates it is burned. Another implementation takes the
+    /// version that follows and no other, and ours may be that: we have not signed it.
+    pub(crate) fn note_signed_by_peer(&mut self, version: u64) {
+        if self.sluicegate {
+            self.highest = self.highest.max(version);
+        }
     }
 
     /// Burns the pending state: keeps it while the peer can still sign it.
@@ -242,9 +276,17 @@ impl View {
     pub fn new(assets: usize) -> Self {
         Self {
             deposits: vec![[Amount::ZERO; PARTICIPANTS]; assets],
-            withdrawn: vec![false; assets],
+            known: vec![[Amount::ZERO; PARTICIPANTS]; assets],
+            late: vec![Amount::ZERO; assets],
+            withdrawn: vec![Amount::ZERO; assets],
             ..Self::default()
         }
+    }
+
+    /// For each asset, the final deposits of each participant, however often they were read.
+    pub fn paid_in(&self) -> impl Iterator<Item = [Amount; PARTICIPANTS]> {
+        let rows = self.deposits.iter().zip(&self.known);
+        rows.map(|(read, known)| core::array::from_fn(|place| read[place].max(known[place])))
     }
 
     /// The newest registration.

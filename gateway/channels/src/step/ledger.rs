@@ -17,7 +17,9 @@ const SECOND_CONCLUDES_AFTER_S: u64 = 600;
 impl Work {
     pub(super) fn take_from_ledger(&mut self, input: Input) -> Taken {
         match input {
-            Input::Deposit(view) => self.deposit(view),
+            Input::Anew(view) | Input::Deposit(view) => self.deposit(view),
+            Input::DepositLate(view) => self.deposit_late(view),
+            Input::DepositStranded(view) => self.deposit_stranded(view),
             Input::Funded(view) => self.funded(view),
             Input::RegisteredOlder(view) => self.registered_older(view),
             Input::RegisteredSame(view) => self.registered_same(view),
@@ -33,9 +35,35 @@ impl Work {
     }
 
     fn deposit(&mut self, view: View) -> Taken {
+        self.record.view = view;
+        None
+    }
+
+    fn deposit_late(&mut self, view: View) -> Taken {
         match self.record.phase {
-            Phase::Abandoned => return Some(Input::Deposit(view)),
-            _ => self.record.view = view,
+            Phase::Concluded | Phase::Withdrawn | Phase::Abandoned => {
+                self.record.view = view;
+                self.record.ended = None;
+                self.ledger(Intent::Withdraw);
+                self.enter(Phase::Concluded);
+            }
+            _ => return Some(Input::DepositLate(view)),
+        }
+        None
+    }
+
+    /// Who deposited has forgotten it, with a backup: the peer or the ledger knows more.
+    fn deposit_stranded(&mut self, view: View) -> Taken {
+        match self.record.phase {
+            Phase::Abandoned => {
+                self.record.view = view;
+                self.record.ended = None;
+                self.record.restored = true;
+                self.send_version_zero();
+                self.tell(Notice::Restored);
+                self.enter(Phase::Exchanging);
+            }
+            _ => return Some(Input::DepositStranded(view)),
         }
         None
     }
@@ -123,6 +151,7 @@ impl Work {
                 self.tell(Notice::Concluded);
                 self.enter(Phase::Concluded);
             }
+            Phase::Abandoned => self.record.view = view,
             _ => return Some(Input::Concluded(view)),
         }
         None
@@ -130,7 +159,11 @@ impl Work {
 
     fn concluded_nothing_ours(&mut self, view: View) -> Taken {
         match self.record.phase {
-            Phase::Exchanging => self.abandon("it was concluded before it was funded"),
+            Phase::Exchanging => {
+                self.record.view = view;
+                self.abandon("it was concluded before it was funded");
+            }
+            Phase::Abandoned => self.record.view = view,
             phase if is_before_conclusion(phase) => self.settled(view),
             _ => return Some(Input::ConcludedNothingOurs(view)),
         }
@@ -153,7 +186,10 @@ impl Work {
 
     fn withdrawn_in_part(&mut self, view: View) -> Taken {
         match self.record.phase {
-            Phase::Concluded => self.record.view = view,
+            Phase::Concluded => {
+                self.record.view = view;
+                self.ledger(Intent::Withdraw);
+            }
             _ => return Some(Input::WithdrawnInPart(view)),
         }
         None

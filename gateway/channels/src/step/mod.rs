@@ -113,7 +113,8 @@ fn otherwise(input: Input, phase: Phase) -> Vec<Effect> {
         Input::Update(update) | Input::UpdatePastOurs(update) => {
             reject(update.state.version, &closed)
         }
-        Input::RefusedUpdate { version, reason } => reject(version, &reason),
+        Input::RefusedUpdate { version, reason }
+        | Input::RefusedUpdatePlain { version, reason } => reject(version, &reason),
         Input::Crossing { version }
         | Input::CrossingOursFirst { version }
         | Input::CrossingTheirsFirst { version } => reject(version, &closed),
@@ -165,6 +166,9 @@ impl Work {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.record.phase == Phase::Funding && phase != Phase::Open {
+            self.ledger(Intent::CancelDeposit);
+        }
         self.record.phase = phase;
         self.record.deadline_s = None;
     }

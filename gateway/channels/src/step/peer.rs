@@ -30,6 +30,7 @@ impl Work {
             Input::UpdateRejectedPlain(reason) => self.update_rejected_plain(reason),
             Input::FinalRejected(reason) => self.final_rejected(reason),
             Input::SyncAhead(signed) => self.sync_ahead(signed),
+            Input::SyncAheadBurned(signed) => self.sync_ahead_burned(signed),
             Input::SyncAheadFinal(signed) => self.sync_ahead_final(signed),
             input @ (Input::SyncEqual | Input::SyncBehind) => self.sync(input),
             input => Some(input),
@@ -113,7 +114,7 @@ impl Work {
     fn ask(&mut self, PeerUpdate { state, signature }: PeerUpdate) {
         let change = if state.is_final { Change::Close } else { Change::Receive };
         let (by, peer) = (self.record.peer_place(), Some(signature));
-        self.record.highest = self.record.highest.max(state.version);
+        self.record.note_signed_by_peer(state.version);
         self.record.pending = Some(Pending { state: *state, by, change, own: None, peer });
         self.enter(Phase::Asked);
         self.sign();
@@ -152,7 +153,7 @@ impl Work {
     fn refused_update(&mut self, version: u64, reason: String) -> Taken {
         match self.record.phase {
             Phase::Funding | Phase::Open | Phase::Proposed | Phase::Asked => {
-                self.record.highest = self.record.highest.max(version);
+                self.record.note_signed_by_peer(version);
                 self.send(Outgoing::Rejection { version, reason });
             }
             _ => return Some(Input::RefusedUpdate { version, reason }),
@@ -280,6 +281,21 @@ impl Work {
             }
             Phase::Concluded => self.learn_concluded(*signed),
             _ => return Some(Input::SyncAhead(signed)),
+        }
+        None
+    }
+
+    /// The peer has signed after all what it refused or crossed: it is paid.
+    fn sync_ahead_burned(&mut self, signed: Box<SignedState>) -> Taken {
+        match self.record.phase {
+            Phase::Open | Phase::Proposed | Phase::Asked => {
+                let paid = self.record.payment_of(&signed.state);
+                self.recover(*signed);
+                self.send_sync(true);
+                self.tell(paid.map_or(Notice::Recovered, Notice::Paid));
+                self.enter(Phase::Open);
+            }
+            _ => return Some(Input::SyncAheadBurned(signed)),
         }
         None
     }

@@ -41,6 +41,7 @@ impl Work {
         match self.record.phase {
             Phase::Exchanging => self.send_version_zero(),
             Phase::Proposed => self.send_update(),
+            Phase::Concluded => self.send_sync(false),
             Phase::Asked => self.turn_down("no answer from the device in time".into()),
             _ => return Some(Input::Overdue),
         }
@@ -81,7 +82,8 @@ impl Work {
             | Phase::Proposed
             | Phase::Asked
             | Phase::Final
-            | Phase::Disputed => self.send_sync(false),
+            | Phase::Disputed
+            | Phase::Concluded => self.send_sync(false),
             _ => return Some(Input::Connected),
         }
         None
@@ -99,8 +101,13 @@ impl Work {
     fn restored(&mut self) -> Taken {
         let phase = self.record.phase;
         match phase {
-            Phase::Exchanging | Phase::Funding => {
+            Phase::Exchanging => {
                 self.record.deadline_s = None;
+                self.send_sync(false);
+            }
+            Phase::Funding => {
+                self.record.deadline_s = None;
+                self.ledger(Intent::CancelDeposit);
                 self.send_sync(false);
             }
             Phase::Open | Phase::Proposed | Phase::Asked => {

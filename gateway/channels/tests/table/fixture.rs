@@ -2,9 +2,10 @@
 
 use sluicegate_channels::{
     Channel, Input, Opening, Phase, Record,
+    classify::PeerMessage,
     effect::Refusal,
     input::PeerUpdate,
-    record::{Change, OwnSignature, Pending, Registration, SignedState, View},
+    record::{Burned, Change, OwnSignature, Pending, Registration, SignedState, View},
 };
 use sluicegate_protocol::channel::{
     Address, Allocation, Amount, Asset, Participant, SigningKey, State,
@@ -14,9 +15,10 @@ use crate::differences;
 
 pub(crate) const NOW_S: u64 = 1_000;
 
-pub(crate) const INPUTS: [&str; 54] = [
+pub(crate) const INPUTS: [&str; 59] = [
     "accepted",
     "agree",
+    "anew",
     "authorised",
     "close",
     "concluded",
@@ -31,6 +33,8 @@ pub(crate) const INPUTS: [&str; 54] = [
     "deadline",
     "decline",
     "deposit",
+    "deposit, late",
+    "deposit, stranded",
     "dispute",
     "final rejected",
     "forged",
@@ -43,6 +47,7 @@ pub(crate) const INPUTS: [&str; 54] = [
     "patience over, unsigned",
     "pay",
     "refused update",
+    "refused update, plain",
     "registered newer",
     "registered older",
     "registered same",
@@ -57,6 +62,7 @@ pub(crate) const INPUTS: [&str; 54] = [
     "signature of a final",
     "stray",
     "sync ahead",
+    "sync ahead, burned",
     "sync ahead, final",
     "sync behind",
     "sync equal",
@@ -207,6 +213,11 @@ fn prepare(name: &str, record: &mut Record) {
     if name == "resume" {
         record.wish = Some(Change::Close);
     }
+    if name == "sync ahead, burned" {
+        let state = later(record, 4, 2, false);
+        record.burned = vec![Burned { own: own(&state), state }];
+        record.highest = 4;
+    }
     match record.phase {
         Phase::Proposed => prepare_proposed(name, record),
         Phase::Asked => {
@@ -233,6 +244,13 @@ fn prepare_proposed(name: &str, record: &mut Record) {
         record.highest = 4;
     }
     record.pending = Some(Pending { state, by: 0, change, own, peer: None });
+}
+
+/// An update of the peer with the version that follows: one that takes from us, or one that is fair.
+pub(crate) fn said(record: &Record, takes: bool) -> PeerMessage {
+    let state = later(record, 4, if takes { 5 } else { 0 }, false);
+    let signature = theirs(&state);
+    PeerMessage::Update { state: Box::new(state), actor: 1, signature }
 }
 
 fn view() -> View {
@@ -269,6 +287,7 @@ fn input(name: &str, channel: &Channel) -> Input {
             let withdrawals = vec![Some(theirs(&pending))];
             Input::Authorised(OwnSignature { withdrawals, ..own(&pending) })
         }
+        "anew" => Input::Anew(view()),
         "close" => Input::Close,
         "concluded" => Input::Concluded(view()),
         "concluded, nothing ours" => Input::ConcludedNothingOurs(view()),
@@ -282,6 +301,8 @@ fn input(name: &str, channel: &Channel) -> Input {
         "deadline" => Input::Deadline,
         "decline" => Input::Decline(reason),
         "deposit" => Input::Deposit(view()),
+        "deposit, late" => Input::DepositLate(view()),
+        "deposit, stranded" => Input::DepositStranded(view()),
         "dispute" => Input::Dispute,
         "final rejected" => Input::FinalRejected(reason),
         "forged" => Input::Forged(reason),
@@ -294,6 +315,7 @@ fn input(name: &str, channel: &Channel) -> Input {
         "patience over, unsigned" => Input::PatienceOverUnsigned,
         "pay" => Input::Pay { asset: 0, amount: Amount::from(1_u64) },
         "refused update" => Input::RefusedUpdate { version: 9, reason },
+        "refused update, plain" => Input::RefusedUpdatePlain { version: 9, reason },
         "registered newer" => Input::RegisteredNewer(view(), Some(ahead(false))),
         "registered older" => Input::RegisteredOlder(view()),
         "registered same" => Input::RegisteredSame(view()),
@@ -308,6 +330,9 @@ fn input(name: &str, channel: &Channel) -> Input {
         "signature of a final" => Input::SignatureOfFinal(own(&pending)),
         "stray" => Input::Stray,
         "sync ahead" => Input::SyncAhead(ahead(false)),
+        "sync ahead, burned" => {
+            Input::SyncAheadBurned(Box::new(signed(later(&record, 4, 2, false))))
+        }
         "sync ahead, final" => Input::SyncAheadFinal(ahead(true)),
         "sync behind" => Input::SyncBehind,
         "sync equal" => Input::SyncEqual,

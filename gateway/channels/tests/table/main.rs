@@ -17,6 +17,7 @@ use sluicegate_channels::{
     record::Stored,
     step,
 };
+use sluicegate_protocol::channel::Amount;
 
 #[test]
 fn every_cell_does_what_the_file_says() {
@@ -42,6 +43,31 @@ fn the_file_has_a_row_for_every_input_and_no_other() {
     for name in known {
         let Sample { input, .. } = sample(name, Phase::Proposed);
         assert_eq!(name_of(&input), name, "the sample is of another input");
+    }
+}
+
+/// go-perun takes the version that follows and no other, also after an update of its own that we did not sign.
+#[test]
+fn what_another_implementation_was_refused_leaves_no_gap_in_our_versions() {
+    for takes in [true, false] {
+        let Sample { channel: Channel::Record(mut record), .. } = sample("pay", Phase::Open) else {
+            panic!("no record")
+        };
+        record.sluicegate = false;
+        let asked = record.classify(fixture::said(&record, takes));
+        let mut done = step(Channel::Record(record), asked, fixture::NOW_S);
+        if !takes {
+            assert_eq!(done.channel.phase(), Phase::Asked);
+            done = step(done.channel, Input::NoSignature("no".into()), fixture::NOW_S);
+        }
+        let Channel::Record(record) = done.channel else { panic!("no record") };
+        let pay = record.pay(0, Amount::from(1_u64));
+        let done = step(Channel::Record(record), pay, fixture::NOW_S);
+        let version = done.effects.iter().find_map(|effect| match effect {
+            Effect::Sign(request) => Some(request.state.version),
+            _ => None,
+        });
+        assert_eq!(version, Some(4), "takes: {takes}");
     }
 }
 
@@ -75,6 +101,7 @@ fn name_of(input: &Input) -> &'static str {
         Input::Accepted(_) => "accepted",
         Input::Agree(_) => "agree",
         Input::Authorised(_) => "authorised",
+        Input::Anew(_) => "anew",
         Input::Close => "close",
         Input::Concluded(_) => "concluded",
         Input::ConcludedNothingOurs(_) => "concluded, nothing ours",
@@ -88,6 +115,8 @@ fn name_of(input: &Input) -> &'static str {
         Input::Deadline => "deadline",
         Input::Decline(_) => "decline",
         Input::Deposit(_) => "deposit",
+        Input::DepositLate(_) => "deposit, late",
+        Input::DepositStranded(_) => "deposit, stranded",
         Input::Dispute => "dispute",
         Input::FinalRejected(_) => "final rejected",
         Input::Forged(_) => "forged",
@@ -100,6 +129,7 @@ fn name_of(input: &Input) -> &'static str {
         Input::PatienceOverUnsigned => "patience over, unsigned",
         Input::Pay { .. } => "pay",
         Input::RefusedUpdate { .. } => "refused update",
+        Input::RefusedUpdatePlain { .. } => "refused update, plain",
         Input::RegisteredNewer(..) => "registered newer",
         Input::RegisteredOlder(_) => "registered older",
         Input::RegisteredSame(_) => "registered same",
@@ -114,6 +144,7 @@ fn name_of(input: &Input) -> &'static str {
         Input::SignatureOfFinal(_) => "signature of a final",
         Input::Stray => "stray",
         Input::SyncAhead(_) => "sync ahead",
+        Input::SyncAheadBurned(_) => "sync ahead, burned",
         Input::SyncAheadFinal(_) => "sync ahead, final",
         Input::SyncBehind => "sync behind",
         Input::SyncEqual => "sync equal",
@@ -142,6 +173,7 @@ fn effect_name(effect: &Effect) -> String {
 
 const fn intent_name(intent: Intent) -> &'static str {
     match intent {
+        Intent::CancelDeposit => "cancel deposit",
         Intent::Conclude => "conclude",
         Intent::ConcludeFinal => "conclude-final",
         Intent::Deposit => "deposit",
@@ -168,6 +200,7 @@ const fn notice_name(notice: &Notice) -> &'static str {
         Notice::Closing => "closing",
         Notice::Concluded => "concluded",
         Notice::Dispute(_) => "dispute",
+        Notice::Endangered(_) => "endangered",
         Notice::Forged(_) => "forged",
         Notice::Offered => "offered",
         Notice::Open => "open",

@@ -282,6 +282,7 @@ impl Channels {
         let outcome = Allocation::new(&[(asset, balances)]).map_err(|error| error.to_string())?;
         let (id, nonce_share) = (random()?, random()?);
         let proposal = Proposal { peer, device, outcome, challenge_duration, id, nonce_share };
+        self.check_reserve(balances[0])?;
         let outputs = self.node.propose(proposal, now)?;
         self.add(outputs, turn);
         Ok(id)

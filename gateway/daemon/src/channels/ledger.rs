@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sluicegate_channels::node::Silence;
 use sluicegate_ledger::{Channels as Ledger, Cursor, Error as LedgerError, Event};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,14 +17,24 @@ pub(super) struct LedgerTime {
     head_ms: u64,
     seen_ms: u64,
     newest_ms: u64,
+    /// When it was read last, monotonic.
+    read_ms: Option<u64>,
 }
 
 impl LedgerTime {
     /// The newest block has this time; `now_ms` is monotonic.
     pub(super) fn head(&mut self, time_ms: u64, now_ms: u64) {
+        self.read_ms = Some(now_ms);
         if time_ms != self.head_ms {
             (self.head_ms, self.seen_ms) = (time_ms, now_ms);
         }
+    }
+
+    /// How long it was not read; `now_ms` is monotonic and counts from the start of the process.
+    pub(super) fn silence(&self, now_ms: u64) -> Silence {
+        let since_ms = self.read_ms.unwrap_or(0);
+        let seconds = now_ms.saturating_sub(since_ms) / 1_000;
+        Silence { seconds, is_from_start: self.read_ms.is_none() }
     }
 
     /// Seconds of ledger time; none before the first look.
@@ -34,25 +45,30 @@ impl LedgerTime {
     }
 }
 
-/// Events behind a cursor, and the time of the newest block.
+/// Events behind a cursor, the time of the newest block, and what the account holds.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) events: Vec<Event>,
     pub(super) next: Cursor,
     pub(super) time_ms: u64,
+    /// What the own account holds.
+    pub(super) balance: u128,
+    /// The events begin anew: the ledger does not know the cursor.
+    pub(super) is_anew: bool,
 }
 
 /// Reads the next page; an unknown cursor begins anew, because this is another ledger than before.
 pub(super) async fn read(ledger: &dyn Ledger, from: &Cursor) -> Result<Page, LedgerError> {
     let time_ms = ledger.head().await?.time_ms;
-    let page = match ledger.events(from).await {
+    let balance = ledger.account().await?.balance;
+    let (page, is_anew) = match ledger.events(from).await {
         Err(LedgerError::CursorUnknown) if !from.0.is_empty() => {
             tracing::warn!("this ledger does not know where its events were read to: anew");
-            ledger.events(&Cursor::default()).await?
+            (ledger.events(&Cursor::default()).await?, true)
         }
-        page => page?,
+        page => (page?, false),
     };
-    Ok(Page { events: page.events, next: page.next, time_ms })
+    Ok(Page { events: page.events, next: page.next, time_ms, balance, is_anew })
 }
 
 /// Goes on reading and hands over each page, until nobody takes it.
@@ -83,5 +99,21 @@ pub(super) async fn follow(
         if was_empty {
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_the_newest_look_or_the_start() {
+        let mut time = LedgerTime::default();
+        assert_eq!(time.silence(9_500), Silence { seconds: 9, is_from_start: true });
+        time.head(5, 10_000);
+        assert_eq!(time.silence(14_000), Silence { seconds: 4, is_from_start: false });
+        // The same block again is a look, too.
+        time.head(5, 14_000);
+        assert_eq!(time.silence(14_500), Silence { seconds: 0, is_from_start: false });
     }
 }

@@ -13,6 +13,7 @@ mod begin;
 mod command;
 mod device;
 mod ledger;
+mod reserve;
 mod serve;
 mod setup;
 mod signatures;
@@ -127,6 +128,8 @@ pub struct Plan {
     pub ledger_pause: Duration,
     /// A registered older state is an alarm when less than this is left of the challenge, in seconds.
     pub warn_s: u64,
+    /// What the account holds for the dispute of each channel, in base units.
+    pub fee_reserve: u128,
 }
 
 /// Where an answer goes.
@@ -186,6 +189,8 @@ pub struct Channels {
     node: Node,
     time: LedgerTime,
     cursor: Cursor,
+    /// What the account holds, in base units, as the ledger said last.
+    balance: Option<u128>,
     waiting: Waiting,
     /// Answers of this turn, given when it is durable.
     answers: Vec<(Reply, Result<Answer, String>)>,
@@ -226,6 +231,7 @@ impl Channels {
             node,
             time: LedgerTime::default(),
             cursor: Cursor::default(),
+            balance: None,
             waiting: Waiting::default(),
             answers: Vec::new(),
             pages: Vec::new(),
@@ -319,7 +325,12 @@ impl Channels {
 
     fn read(&mut self, page: Page, turn: &mut Turn) {
         self.time.head(page.time_ms, self.clock.now().monotonic_ms);
+        self.balance = Some(page.balance);
         let now = self.now();
+        if page.is_anew {
+            let outputs = self.node.anew(now);
+            self.add(outputs, turn);
+        }
         for event in &page.events {
             let outputs = self.node.ledger(event, now);
             self.add(outputs, turn);
@@ -377,7 +388,14 @@ impl Channels {
 
     fn answer_offer(&mut self, offer: &[u8; 32]) -> Vec<Output> {
         let now = self.now();
-        let peer = self.node.opening(offer).map(|opening| opening.peer.clone());
+        let opening = self.node.opening(offer);
+        let deposit = opening.and_then(|opening| opening.outcome.balances.first());
+        let deposit = deposit.map_or(Amount::ZERO, |row| row[1]);
+        let peer = opening.map(|opening| opening.peer.clone());
+        if let Err(reason) = self.check_reserve(deposit) {
+            tracing::warn!(reason, "an offered channel is declined");
+            return self.node.decline(offer, "no further channel can be borne here now", now);
+        }
         let rule = self.plan.rules.iter().find(|rule| peer.as_ref() == Some(&rule.peer));
         let agreed = match (rule, credentials::random()) {
             (Some(rule), Ok(random)) => self.node.agree(offer, &rule.device, random, now),
@@ -468,6 +486,9 @@ impl Channels {
                 let text = format!("channel {channel} is settled on the ledger: {reason}");
                 self.alarm(text).await;
             }
+            Notice::Endangered(reason) => {
+                self.alarm(format!("channel {channel} is in danger: {reason}")).await;
+            }
             Notice::Forged(what) => {
                 self.alarm(format!("channel {channel}: the peer sent {what}; nothing was done"))
                     .await;
@@ -480,9 +501,10 @@ impl Channels {
         }
     }
 
-    /// Tells of challenges that run out while the ledger shows an older state than ours (I3).
+    /// Tells of challenges that run out while the ledger shows an older state than ours, or nothing (I3).
     async fn warn(&mut self, now: Now) {
-        let endangered = self.node.endangered(now, self.plan.warn_s);
+        let silence = self.time.silence(now.ms);
+        let endangered = self.node.endangered(now, self.plan.warn_s, silence);
         self.warned.retain(|known| endangered.iter().any(|(channel, _)| channel == known));
         for (channel, notice) in endangered {
             if self.warned.insert(channel) {

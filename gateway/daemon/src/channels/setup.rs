@@ -57,6 +57,7 @@ impl Plan {
                 .collect(),
             challenge_s: payments.challenge.0 / 1_000,
             ledger_pause: config.ledger.block_interval.to_std(),
+            fee_reserve: payments.fee_reserve.into(),
             warn_s: payments.min_challenge.0 / 1_000 / WARN_PART,
         })
     }

@@ -56,6 +56,8 @@ impl Channels {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the channels wait for the ledger");
+                    let now = self.now();
+                    self.warn(now).await;
                     tokio::time::sleep(NAP).await;
                     self.keeper.insist(|_, _| Ok(())).await?;
                 }

@@ -70,6 +70,8 @@ struct Side {
     patience_ms: u64,
     /// Who observes its channels.
     changes: Changes,
+    /// What it sets aside for each channel.
+    reserve: u128,
 }
 
 struct Running {
@@ -99,6 +101,16 @@ impl Links for Wire {
 
 fn address(name: &str) -> AddressMap {
     AddressMap::single(0, WireAddress::new(name, None).unwrap()).unwrap()
+}
+
+fn opening() -> Command {
+    Command::Open {
+        peer: "bob".into(),
+        device: "meter".into(),
+        own: amount(1_000),
+        theirs: amount(500),
+        challenge_s: None,
+    }
 }
 
 fn amount(value: u64) -> Amount {
@@ -138,6 +150,7 @@ impl World {
             limit: None,
             patience_ms: 60_000,
             changes: Changes::default(),
+            reserve: 20,
         };
         let sides = [side("alice", "bob", 2), side("bob", "alice", 3)];
         let mut world = Self { clock, sides, _folder: folder };
@@ -177,16 +190,20 @@ impl World {
         self.connect().await;
     }
 
+    /// Why no channel is opened, once there is a connection.
+    async fn refusal(&self) -> String {
+        loop {
+            match self.sides[0].handle().command(opening()).await {
+                Err(reason) if reason.contains("no connection") => sleep(TICK).await,
+                Err(reason) => return reason,
+                Ok(answer) => panic!("{answer:?}"),
+            }
+        }
+    }
+
     async fn open(&self) -> ChannelId {
-        let open = Command::Open {
-            peer: "bob".into(),
-            device: "meter".into(),
-            own: amount(1_000),
-            theirs: amount(500),
-            challenge_s: None,
-        };
         let opened = loop {
-            match self.sides[0].handle().command(open.clone()).await {
+            match self.sides[0].handle().command(opening()).await {
                 Err(reason) if reason.contains("no connection") => sleep(TICK).await,
                 other => break other,
             }
@@ -260,7 +277,7 @@ impl Side {
         let clock = running.parts.clock;
         let anchorer = Anchorer::new(keeper, ledger, settings, clock, Effects::none());
         let (anchorer, _) = anchorer.await.unwrap();
-        running.tasks.push(spawn_local(anchorer.reserving(20).run()));
+        running.tasks.push(spawn_local(anchorer.reserving(self.reserve).run()));
     }
 
     fn start_channels(&mut self) {
@@ -313,6 +330,7 @@ impl Side {
             challenge_s: CHALLENGE_S,
             ledger_pause: Duration::from_millis(20),
             warn_s: 600,
+            fee_reserve: self.reserve,
         }
     }
 
@@ -538,5 +556,31 @@ fn what_a_limit_has_counted_and_set_aside_survives_a_restart() {
             }
         }
         panic!("the fees are not given back");
+    });
+}
+
+#[test]
+fn no_channel_begins_that_the_account_can_not_defend() {
+    run(async {
+        let mut world = World::new().await;
+        // Enough for the fees, and 400 less than for the deposit besides.
+        world.sides[0].reserve = u128::from(GRANT) - 600;
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        let reason = world.refusal().await;
+        // And the fees of the anchors that it has made meanwhile.
+        assert!(reason.contains("fund it with 40"), "{reason}");
+        // The other side declines, and tells nothing of its money.
+        world.sides[0].reserve = 20;
+        world.sides[0].restart().await;
+        world.sides[1].reserve = u128::from(GRANT) - 400;
+        world.sides[1].restart().await;
+        world.connect_again(0).await;
+        let reason = world.refusal().await;
+        assert_eq!(reason, "no further channel can be borne here now");
+        world.sides[1].reserve = 20;
+        world.sides[1].restart().await;
+        world.connect_again(1).await;
+        world.open().await;
     });
 }

@@ -55,6 +55,7 @@ impl Turn {
                 Output::Disconnect { peer, reason } => {
                     self.deeds.push(Deed::Disconnect { peer, reason });
                 }
+                Output::Forget { channel } => self.batch.forgotten.push(*channel.as_bytes()),
                 Output::Keep(record) => {
                     self.keep(&record);
                     kept = Some(record);
@@ -97,6 +98,9 @@ impl Turn {
     }
 
     fn want(&mut self, record: &Record, intent: Intent, sign: SignWithdrawal<'_>) {
+        if intent == Intent::CancelDeposit {
+            self.batch.wanted.push(Wanted::cancel(record.id.as_bytes()));
+        }
         let stake = stake(record);
         let wanted = |request: Request| Wanted {
             key: *request.key().as_bytes(),

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
 };
 
@@ -61,6 +62,13 @@ impl Book {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Rc<Entry>> {
         self.entries.values()
+    }
+
+    /// The addresses that it names; one by a host's name is not looked up.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        let endpoints = self.entries().filter_map(|entry| entry.endpoint.as_ref());
+        let addresses = endpoints.filter_map(|text| text.parse::<SocketAddr>().ok());
+        addresses.map(|address| address.ip().to_canonical()).collect()
     }
 
     pub(super) fn fingerprints(&self) -> BTreeSet<Digest> {

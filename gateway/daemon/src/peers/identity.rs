@@ -180,13 +180,26 @@ fn open(sealed: Vec<u8>, seal: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn create(file: &Path, seal: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let pkcs8 = generate()?;
+    keep(file, seal, generate()?)
+}
+
+/// Keeps the key, unless another process has made one meanwhile: then that one counts.
+fn keep(
+    file: &Path,
+    seal: &[u8; 32],
+    pkcs8: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut nonce = [0; NONCE_LEN];
     getrandom::fill(&mut nonce).map_err(|error| wrong(error.to_string()))?;
     let sealed =
         close(&pkcs8, nonce, seal).ok_or_else(|| wrong("it can't be sealed".to_owned()))?;
-    write(file, &sealed).map_err(Error::storage(format!("writing {}", file.display())))?;
-    Ok(pkcs8)
+    match write(file, &sealed) {
+        Ok(()) => Ok(pkcs8),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read(file, seal)?.ok_or_else(|| wrong("it is made and taken away at once".to_owned()))
+        }
+        Err(error) => Err(Error::storage(format!("writing {}", file.display()))(error)),
+    }
 }
 
 fn close(pkcs8: &[u8], nonce: [u8; NONCE_LEN], seal: &[u8; 32]) -> Option<Vec<u8>> {
@@ -202,13 +215,15 @@ fn sealing_key(seal: &[u8; 32]) -> Option<LessSafeKey> {
 }
 
 fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = file.with_extension("new");
+    // A name of its own: others may be at it at the same time.
+    let mut unique = [0; 8];
+    getrandom::fill(&mut unique).map_err(|error| io::Error::other(error.to_string()))?;
+    let temporary = file.with_extension(format!("new-{}", hex(&unique)));
     let mut options = OpenOptions::new();
-    let mut opened =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut opened = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
     opened.write_all(bytes)?;
     opened.sync_all()?;
-    // A link, not a rename: of two processes that make a key at once, one fails.
+    // A link, not a rename: it fails where another key stands by now.
     let linked = fs::hard_link(&temporary, file);
     fs::remove_file(&temporary)?;
     linked?;
@@ -274,4 +289,26 @@ impl TryCryptoRng for Stream {}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_keys_that_are_made_at_once_one_counts_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let makers: Vec<_> = (0..16_u8)
+            .map(|number| {
+                let file = file.clone();
+                let key = Zeroizing::new(vec![number; 32]);
+                std::thread::spawn(move || keep(&file, &[7; 32], key).unwrap().to_vec())
+            })
+            .collect();
+        let kept: Vec<_> = makers.into_iter().map(|maker| maker.join().unwrap()).collect();
+        let stored = read(&file, &[7; 32]).unwrap().unwrap().to_vec();
+        assert!(kept.iter().all(|key| *key == stored), "{kept:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left over");
+    }
 }

@@ -8,7 +8,7 @@
 //! again by the protocol above, which hears of every connection. Does not judge what messages say.
 //!
 //! - [`identity`], `certificate`: who we are; [`book`]: who the peers are; `tls`: only these
-//! - `listener`, `dialer`: how connections come to be; `auth`: go-perun's proof over a fresh one
+//! - `listener`, `doors`, `dialer`: how connections come to be; `auth`: go-perun's proof over a fresh one
 //! - `hub`: which connection counts; `link`: a connection from there on; `inbox`: messages out of its bytes
 //!
 //! Order of calls: [`Peers::start`] within a `LocalSet`; events from the receiver, messages through the handle;
@@ -19,6 +19,7 @@ mod auth;
 pub mod book;
 mod certificate;
 mod dialer;
+mod doors;
 mod fault;
 mod hub;
 pub mod identity;
@@ -60,12 +61,14 @@ pub struct Settings {
 /// How much peers and strangers may.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Handshakes under way with whoever connects.
+    /// Handshakes under way with strangers.
     pub half_open: usize,
-    /// Of these, from one address.
+    /// From one address, also a known peer's.
     pub half_open_each: usize,
-    /// Handshakes that are begun a second on average, and at once: each costs an RSA signature.
+    /// Handshakes that all strangers begin a second on average, and at once: each costs an RSA signature.
     pub handshakes: (u32, u32),
+    /// The same from one address, also a known peer's.
+    pub handshakes_each: (u32, u32),
     /// How long a handshake may take, go-perun's proof included; and the making of a connection before it.
     pub handshake: Duration,
     /// How long a message may take from its first byte to its last, in either direction.
@@ -84,6 +87,7 @@ impl Default for Limits {
             half_open: 16,
             half_open_each: 4,
             handshakes: (20, 40),
+            handshakes_each: (4, 16),
             handshake: Duration::from_secs(10),
             whole: Duration::from_secs(30),
             bytes_per_second: 16 << 20,

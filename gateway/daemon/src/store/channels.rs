@@ -26,6 +26,8 @@ pub(crate) const CHANNELS_RESTORED: &str = "channels restored";
 pub struct Batch {
     /// Records.
     pub records: Vec<ChannelRow>,
+    /// Channels that are over and need not be kept.
+    pub forgotten: Vec<[u8; 32]>,
     /// What a channel's key has signed last.
     pub lasts: Vec<([u8; 32], Vec<u8>)>,
     /// What was spent of limits, by their names.
@@ -81,6 +83,21 @@ pub struct Wanted {
     pub request: Vec<u8>,
     /// What would be lost without it, in base units.
     pub stake: u128,
+}
+
+/// What a row begins with that takes the deposits of a channel back; no request does.
+const CANCEL: &[u8] = b"cancel ";
+
+impl Wanted {
+    /// No deposit into this channel any more, as far as nothing is signed.
+    pub fn cancel(channel: &[u8; 32]) -> Self {
+        Self { key: *channel, request: [CANCEL, channel].concat(), stake: 0 }
+    }
+
+    /// The channel whose deposits a row takes back.
+    pub fn cancelled(request: &[u8]) -> Option<[u8; 32]> {
+        request.strip_prefix(CANCEL)?.try_into().ok()
+    }
 }
 
 /// What became of a batch.
@@ -145,6 +162,7 @@ impl Store {
             db.prepare_cached(sql)?.execute(params![key, request, stake.to_be_bytes()])?;
         }
         signing::keep(&db, &batch.signing)?;
+        batch.forgotten.iter().try_for_each(|channel| forget_channel(&db, channel))?;
         if let Some(cursor) = &batch.cursor {
             let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
             db.prepare_cached(sql)?.execute(params![CURSOR, cursor])?;
@@ -283,6 +301,20 @@ fn keep_record(db: &Connection, row: &ChannelRow) -> Result<(), Error> {
     Ok(())
 }
 
+/// One whose fees are not given back yet stays until the next start. Which version was signed last stays for ever (I2),
+/// without the signature.
+fn forget_channel(db: &Connection, channel: &[u8; 32]) -> Result<(), Error> {
+    let sql = "DELETE FROM channel WHERE id = ?1 AND over = 1 AND reserve <> ?2";
+    if db.prepare_cached(sql)?.execute(params![channel, Reserve::SetAside as i64])? == 1 {
+        let sql = "DELETE FROM signature WHERE channel = ?1 AND version <
+                   (SELECT max(version) FROM signature WHERE channel = ?1)";
+        db.prepare_cached(sql)?.execute([channel])?;
+        let sql = "UPDATE signature SET signature = NULL WHERE channel = ?1";
+        db.prepare_cached(sql)?.execute([channel])?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,6 +416,38 @@ mod tests {
         assert_eq!(store.channel_cursor().unwrap(), vec![8]);
         store.forget_wanted(&[waiting[0].0]).unwrap();
         assert_eq!(store.wanted(10).unwrap(), vec![]);
+    }
+
+    #[test]
+    fn a_forgotten_channel_is_gone_and_its_versions_are_never_signed_again() {
+        let (_folder, mut store) = open();
+        let mut batch = signing(&[signature(0, 1, 1), signature(3, 1, 1)]);
+        store.commit_channels(&batch).unwrap();
+        let forget = Batch { forgotten: vec![CHANNEL], ..Batch::default() };
+        store.commit_channels(&forget).unwrap();
+        assert_eq!(store.channels().unwrap().len(), 1, "it is not over");
+        batch.records[0].over = true;
+        (batch.signatures, batch.forgotten) = (vec![], vec![CHANNEL]);
+        store.note_reserves(&[CHANNEL], Reserve::SetAside).unwrap();
+        store.commit_channels(&batch).unwrap();
+        assert_eq!(store.channels().unwrap().len(), 1, "its fees are set aside");
+        store.note_reserves(&[CHANNEL], Reserve::GivenBack).unwrap();
+        store.commit_channels(&forget).unwrap();
+        assert_eq!(store.channels().unwrap(), vec![]);
+        let refused = Committed::Refused { channel: CHANNEL, version: 3 };
+        assert_eq!(store.commit_channels(&signing(&[signature(3, 2, 2)])).unwrap(), refused);
+    }
+
+    #[test]
+    fn a_row_that_takes_deposits_back_is_no_request() {
+        let (_folder, mut store) = open();
+        let batch = Batch { wanted: vec![Wanted::cancel(&CHANNEL)], ..Batch::default() };
+        store.commit_channels(&batch).unwrap();
+        let row = store.wanted(10).unwrap().remove(0).1;
+        assert_eq!(Wanted::cancelled(&row), Some(CHANNEL));
+        assert!(sluicegate_ledger::Request::decode(&row).is_err());
+        let request = sluicegate_ledger::Request::Anchor(sluicegate_protocol::Digest::new(CHANNEL));
+        assert_eq!(Wanted::cancelled(&request.to_bytes()), None);
     }
 
     #[test]

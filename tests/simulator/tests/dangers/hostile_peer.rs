@@ -3,7 +3,9 @@
 
 use sluicegate_channels::{
     Phase,
-    node::{Node, Now, Output},
+    effect::Notice,
+    node::{MAX_OVER, Node, Now, Output},
+    record::Change,
     wire::{ChannelSync, ChannelUpdate, Codec, Envelope, Message, Transaction},
 };
 use sluicegate_protocol::channel::{Address, Amount, Signature, SigningKey, State};
@@ -199,37 +201,63 @@ fn a_message_with_another_sender_or_recipient_ends_the_connection() {
     }
 }
 
-#[test]
-fn a_flood_of_proposals_is_refused_and_forgotten() {
+/// A proposal of the station with this name.
+fn proposal(number: u64) -> ([u8; 32], Message) {
     use sluicegate_protocol::channel::{Allocation, Participant};
     use sluicegate_simulator::ledger::Ledger;
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let row = [Amount::from(1_000_u64), Amount::from(0_u64)];
+    let outcome = Allocation::new(&[(Ledger::asset(), row)]).unwrap();
+    let base = sluicegate_channels::wire::BaseProposal {
+        id,
+        challenge_duration: 120,
+        nonce_share: id,
+        app: Address::ZERO,
+        data: heapless(),
+        funding: outcome.balances.clone(),
+        outcome,
+        aux: Box::new([0; 256]),
+    };
+    let proposal = sluicegate_channels::wire::LedgerChannelProposal {
+        base,
+        participant: Participant::new(device_key(1).address()),
+        peers: [address(1), address(0)],
+    };
+    (id, Message::LedgerChannelProposal(Box::new(proposal)))
+}
+
+#[test]
+fn a_flood_of_proposals_is_refused_and_forgotten() {
     let mut world = world("connect");
     let mut offered = 0;
     for number in 0..2_000_u64 {
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&number.to_be_bytes());
-        let row = [Amount::from(1_000_u64), Amount::from(0_u64)];
-        let outcome = Allocation::new(&[(Ledger::asset(), row)]).unwrap();
-        let base = sluicegate_channels::wire::BaseProposal {
-            id,
-            challenge_duration: 120,
-            nonce_share: id,
-            app: Address::ZERO,
-            data: heapless(),
-            funding: outcome.balances.clone(),
-            outcome,
-            aux: Box::new([0; 256]),
-        };
-        let proposal = sluicegate_channels::wire::LedgerChannelProposal {
-            base,
-            participant: Participant::new(device_key(1).address()),
-            peers: [address(1), address(0)],
-        };
-        let outputs = hear(&mut world, Message::LedgerChannelProposal(Box::new(proposal)));
+        let outputs = hear(&mut world, proposal(number).1);
         offered += outputs.iter().filter(|out| matches!(out, Output::Tell { .. })).count();
         assert!(is_harmless(&outputs), "{outputs:?}");
     }
     assert_eq!(offered, 4, "as many as may wait");
+}
+
+/// Whose offers are accepted by a rule begins channels without end, and funds none.
+#[test]
+fn channels_that_came_to_nothing_are_forgotten_beyond_a_bound() {
+    let mut world = world("connect");
+    let mut forgotten = 0;
+    for number in 0..200_u64 {
+        let (id, message) = proposal(number);
+        hear(&mut world, message);
+        let node = world.gateways[0].node.as_mut().unwrap();
+        let begun = node.agree(&id, "device", id, NOW).unwrap();
+        assert!(begun.iter().any(|out| matches!(out, Output::Keep(_))), "{begun:?}");
+        let late = Now { ledger_s: NOW.ledger_s + 1_000, ..NOW };
+        let outputs = node.tick(late);
+        forgotten += outputs.iter().filter(|out| matches!(out, Output::Forget { .. })).count();
+    }
+    let node = world.gateways[0].node.as_ref().unwrap();
+    assert!(node.records().all(|record| record.phase == Phase::Abandoned));
+    assert_eq!(node.records().count(), MAX_OVER);
+    assert_eq!(forgotten, 200 - MAX_OVER);
 }
 
 fn heapless<T: Default>() -> T {
@@ -250,7 +278,8 @@ fn a_payment_that_was_crossed_and_signed_after_all_is_not_made_again() {
     let current =
         Transaction { app: Address::ZERO, state: ours.state, signatures: signatures.map(Some) };
     let sync = ChannelSync { phase: 3, current };
-    hear(&mut world, Message::ChannelSync(Box::new(sync)));
+    let outputs = hear(&mut world, Message::ChannelSync(Box::new(sync)));
+    assert_eq!(paid(&outputs), [Amount::from(10_u64)], "it is told as paid");
     for _ in 0..20 {
         let node = world.gateways[0].node.as_mut().unwrap();
         let later = Now { ms: NOW.ms + 100_000, ..NOW };
@@ -262,4 +291,55 @@ fn a_payment_that_was_crossed_and_signed_after_all_is_not_made_again() {
     let lowest = record.burned.iter().map(|burned| burned.state.outcome.balances[0][0]).min();
     assert!(lowest.is_none_or(|lowest| lowest >= Amount::from(990_u64)), "{:?}", record.burned);
     assert_eq!((record.wish, record.pending.is_none()), (None, true));
+}
+
+fn paid(outputs: &[Output]) -> Vec<Amount> {
+    let amount = |output: &Output| match output {
+        Output::Tell { notice: Notice::Paid(Change::Pay { amount, .. }), .. } => Some(*amount),
+        _ => None,
+    };
+    outputs.iter().filter_map(amount).collect()
+}
+
+/// The peer refuses a payment, and shows it signed later.
+#[test]
+fn a_payment_that_was_refused_and_signed_after_all_is_told_as_paid() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10");
+    let ours = channel(&world, 0).pending.unwrap();
+    let (channel_id, version) = (ours.state.channel, ours.state.version);
+    let reason = "no".to_owned();
+    hear(&mut world, Message::ChannelUpdateRej { channel: channel_id, version, reason });
+    let signatures = [ours.own.unwrap().state, device_key(1).sign_state(&ours.state).unwrap()];
+    let current =
+        Transaction { app: Address::ZERO, state: ours.state, signatures: signatures.map(Some) };
+    let sync = Message::ChannelSync(Box::new(ChannelSync { phase: 3, current }));
+    assert_eq!(paid(&hear(&mut world, sync.clone())), [Amount::from(10_u64)]);
+    assert_eq!(paid(&hear(&mut world, sync)), [], "once");
+}
+
+/// How many times a message comes before the connection ends.
+fn borne(message: &Message) -> usize {
+    let mut world = world(OPEN);
+    let ends = |world: &mut World| {
+        let outputs = hear(world, message.clone());
+        outputs.iter().any(|out| matches!(out, Output::Disconnect { .. }))
+    };
+    (1..1_000).find(|_| ends(&mut world)).expect("it never ends")
+}
+
+#[test]
+fn forged_messages_and_those_for_foreign_channels_end_the_connection() {
+    let world = world(OPEN);
+    let state = state_of(&world);
+    let next = State { version: 1, ..state.clone() };
+    let forged = SigningKey::from_bytes(&[0x77; 32]).unwrap().sign_state(&next).unwrap();
+    assert_eq!(borne(&update(next.clone(), forged, 1)), 8);
+    let foreign = State { channel: sluicegate_protocol::channel::ChannelId::new([9; 32]), ..next };
+    let signature = device_key(1).sign_state(&foreign).unwrap();
+    let (channel, version) = (foreign.channel, 1);
+    assert_eq!(borne(&update(foreign, signature, 1)), 256);
+    assert_eq!(borne(&Message::ChannelUpdateAcc { channel, version, signature }), 256);
+    let reason = "no".to_owned();
+    assert_eq!(borne(&Message::ChannelUpdateRej { channel, version, reason }), 256);
 }

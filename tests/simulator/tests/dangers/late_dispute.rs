@@ -1,6 +1,11 @@
 //! Old states on the ledger while the other side is away.
 
-use sluicegate_channels::Phase;
+use sluicegate_channels::{
+    Phase,
+    effect::Notice,
+    node::{Now, Silence},
+};
+use sluicegate_simulator::{World, world::CHALLENGE_S};
 
 use super::{OPEN, channel, go_on, phases, settle, world};
 
@@ -66,4 +71,34 @@ fn a_final_state_that_the_peer_takes_to_the_ledger_alone_is_withdrawn_by_both() 
     go_on(&mut world, "blocks 6\n events 1");
     assert_eq!(channel(&world, 1).phase, Phase::Withdrawn);
     settle(&mut world);
+}
+
+/// We are about to register, and it is lost on the way: an older state on the ledger is answered all the same.
+#[test]
+fn an_old_state_is_refuted_though_the_registration_was_lost() {
+    let mut world = world(OPEN);
+    go_on(&mut world, CHARGED);
+    go_on(
+        &mut world,
+        "lose\n dispute 1\n forget 1\n old 0 0\n blocks 2\n events 1\n blocks 2\n events 1",
+    );
+    let newest = channel(&world, 1).view.registration().unwrap().version;
+    assert_eq!(newest, channel(&world, 1).state().unwrap().version);
+    settle(&mut world);
+}
+
+/// Half of the challenge is left when the administrator hears of a ledger that can't be read.
+#[test]
+fn a_ledger_that_can_not_be_read_is_an_alarm_well_before_the_challenge_is_over() {
+    let mut world = world(OPEN);
+    let dangers = |world: &World, seconds, is_from_start| {
+        let now = Now { ms: world.now_ms, ledger_s: world.ledger.time_s() };
+        let node = world.gateways[0].node.as_ref().unwrap();
+        node.endangered(now, 10, Silence { seconds, is_from_start })
+    };
+    assert_eq!(dangers(&world, CHALLENGE_S / 2 - 1, false), vec![]);
+    let told = dangers(&world, CHALLENGE_S / 2, false);
+    assert!(matches!(&told[..], [(_, Notice::Endangered(_))]), "{told:?}");
+    settle(&mut world);
+    assert_eq!(dangers(&world, 100 * CHALLENGE_S, true), vec![], "nothing is at stake any more");
 }

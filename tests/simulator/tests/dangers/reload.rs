@@ -1,7 +1,7 @@
 //! A process that ends and starts at any moment goes on where its disk is.
 
 use sluicegate_channels::{
-    Input,
+    Input, Phase,
     effect::{Notice, Refusal},
 };
 use sluicegate_protocol::channel::Amount;
@@ -80,5 +80,48 @@ fn a_payment_whose_acceptance_was_lost_is_told_as_paid() {
     assert_eq!(balances(&world, 0), (990, 510));
     let paid = world.gateways[0].notices.iter().filter(|(_, told)| matches!(told, Notice::Paid(_)));
     assert_eq!(paid.count(), 1);
+    settle(&mut world);
+}
+
+/// The station forgets the final state with a backup, and hears of its conclusion before it meets the car again, for
+/// whom the channel is over.
+#[test]
+fn a_backup_that_does_not_know_what_was_concluded_asks_the_peer() {
+    for lines in [
+        "connect\n deliver 0\n deliver 1",
+        "connect\n lose\n connect\n wait 3000\n deliver 0\n deliver 1",
+    ] {
+        let mut world = world(OPEN);
+        go_on(&mut world, "pay 0 10\n deliver 1\n deliver 0\n pay 0 10\n deliver 1\n deliver 0");
+        go_on(
+            &mut world,
+            "close 0\n deliver 1\n deliver 0\n lose\n blocks 4\n events 0\n blocks 6\n events 0",
+        );
+        assert_eq!(channel(&world, 0).phase, Phase::Withdrawn);
+        go_on(&mut world, "restore 1 1\n events 1");
+        assert_eq!(
+            (channel(&world, 1).phase, channel(&world, 1).owed().len()),
+            (Phase::Concluded, 0)
+        );
+        go_on(&mut world, lines);
+        assert_eq!(balances(&world, 1), (980, 520), "the car gave it back");
+        settle(&mut world);
+    }
+}
+
+/// The connection stood before the conclusion was read: nothing but time asks.
+#[test]
+fn a_backup_that_learns_of_the_conclusion_while_connected_asks_too() {
+    let mut world = world(OPEN);
+    go_on(&mut world, "pay 0 10\n deliver 1\n deliver 0");
+    go_on(
+        &mut world,
+        "close 0\n deliver 1\n deliver 0\n lose\n blocks 4\n events 0\n blocks 6\n events 0",
+    );
+    go_on(&mut world, "restore 1 1\n connect");
+    // What is said at once is lost.
+    world.wire.iter_mut().for_each(std::collections::VecDeque::clear);
+    go_on(&mut world, "events 1\n wait 3000\n deliver 0\n deliver 1");
+    assert_eq!(balances(&world, 1), (990, 510), "the car gave it back");
     settle(&mut world);
 }

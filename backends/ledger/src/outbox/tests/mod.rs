@@ -276,6 +276,21 @@ fn a_request_twice_is_one_intent() {
 }
 
 #[test]
+fn only_what_nothing_is_signed_of_can_be_cancelled() {
+    let (mut world, mut outbox) = single();
+    let request = world.wanted[0].0.clone();
+    drain(&mut world, &mut outbox);
+    let key = outbox.enqueue(0, Request::Anchor(sha256(&[b"other"])), Class::Routine).unwrap();
+    drain(&mut world, &mut outbox);
+    assert!(world.store.contains_key(&key));
+    outbox.cancel(|_| true);
+    drain(&mut world, &mut outbox);
+    let left: Vec<_> = outbox.intents().map(|(_, left, _)| left.clone()).collect();
+    assert_eq!(left, vec![request], "what is signed goes on");
+    assert!(!world.store.contains_key(&key));
+}
+
+#[test]
 fn a_daily_ceiling_waits_for_the_next_day_of_the_ledger() {
     let (mut world, mut outbox) = single();
     outbox.set_limits(0, Limits { per_day: 5, carry_over: 5, ..LIMITS });
