@@ -1,10 +1,7 @@
 //! Metered payments between gateways, over TLS, on a ledger of their own process: a car's counter pays a station and a
 //! provider, through kills on both sides; a station's valve is open only while it is paid.
 
-use std::{
-    net::UdpSocket,
-    path::{Path, PathBuf},
-};
+use std::{net::UdpSocket, path::PathBuf};
 
 use serde_json::Value;
 
