@@ -276,6 +276,7 @@ fn input(name: &str, channel: &Channel) -> Input {
         let state = later(&record, version, 0, false);
         PeerUpdate { signature: theirs(&state), state: Box::new(state) }
     };
+    let burned = || Box::new(signed(later(&record, 4, 2, false)));
     let ahead = |is_final| {
         let version = if record.phase == Phase::Exchanging { 0 } else { 4 };
         Box::new(signed(later(&record, version, 0, is_final)))
@@ -283,10 +284,7 @@ fn input(name: &str, channel: &Channel) -> Input {
     match name {
         "accepted" => Input::Accepted(Box::new(fresh())),
         "agree" => Input::Agree(Box::new(fresh())),
-        "authorised" => {
-            let withdrawals = vec![Some(theirs(&pending))];
-            Input::Authorised(OwnSignature { withdrawals, ..own(&pending) })
-        }
+        "authorised" => Input::Authorised(authorised(&pending)),
         "anew" => Input::Anew(view()),
         "close" => Input::Close,
         "concluded" => Input::Concluded(view()),
@@ -330,9 +328,7 @@ fn input(name: &str, channel: &Channel) -> Input {
         "signature of a final" => Input::SignatureOfFinal(own(&pending)),
         "stray" => Input::Stray,
         "sync ahead" => Input::SyncAhead(ahead(false)),
-        "sync ahead, burned" => {
-            Input::SyncAheadBurned(Box::new(signed(later(&record, 4, 2, false))))
-        }
+        "sync ahead, burned" => Input::SyncAheadBurned(burned()),
         "sync ahead, final" => Input::SyncAheadFinal(ahead(true)),
         "sync behind" => Input::SyncBehind,
         "sync equal" => Input::SyncEqual,
@@ -347,4 +343,8 @@ fn input(name: &str, channel: &Channel) -> Input {
         "withdrawn, in part" => Input::WithdrawnInPart(view()),
         other => panic!("no sample of {other}"),
     }
+}
+
+fn authorised(state: &State) -> OwnSignature {
+    OwnSignature { withdrawals: vec![Some(theirs(state))], ..own(state) }
 }

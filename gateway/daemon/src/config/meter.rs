@@ -292,7 +292,7 @@ off = "off"
             (
                 "[[meter.payee]]\npeer = \"station\"",
                 &format!("{actuator}\n[[meter.payee]]\npeer = \"station\""),
-                "belong to a meter that sells",
+                "belongs to a meter that sells",
             ),
             ("[meter.payer]\npeer = \"station\"\nprice = \"15\"\n", "", "neither a payee"),
             (
