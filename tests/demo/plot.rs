@@ -16,6 +16,9 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 26.0;
 
+/// Height of a row of labels.
+const ROW: f64 = 16.0;
+
 /// A point in the units of the axes.
 pub(crate) type Point = (f64, f64);
 
@@ -165,13 +168,19 @@ impl<'a> Plot<'a> {
 
     /// A moment, from top to bottom, with a label on one side of it.
     pub(crate) fn moment(&mut self, x: f64, text: &str, side: Side) -> &mut Self {
+        self.moment_in_row(x, text, side, 0)
+    }
+
+    /// The same with the label so many rows below the top, where moments are close to each other.
+    pub(crate) fn moment_in_row(&mut self, x: f64, text: &str, side: Side, row: u8) -> &mut Self {
         let (at, bottom) = (self.x(x), self.size.1 - BOTTOM);
         let _ = write!(self.svg, "<path class=\"moment\" d=\"M{at:.1} {TOP}V{bottom:.1}\"/>");
         let (offset, anchor) = match side {
             Side::Left => (-6.0, "end"),
             Side::Right => (6.0, "start"),
         };
-        self.text((at + offset, TOP + 12.0), anchor, "moment-label", text);
+        let y = TOP + 12.0 + f64::from(row) * ROW;
+        self.text((at + offset, y), anchor, "moment-label", text);
         self
     }
 

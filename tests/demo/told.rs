@@ -1,12 +1,16 @@
 //! The story as it is told: each step with the time since the start, on the terminal and later on
 //! the page.
 
-use std::{cell::RefCell, fmt::Display, time::Instant};
+use std::{
+    fmt::Display,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 /// Tells the steps and remembers them.
 pub(crate) struct Told {
     started: Instant,
-    steps: RefCell<Vec<Step>>,
+    steps: Mutex<Vec<Step>>,
 }
 
 /// One step.
@@ -26,14 +30,14 @@ impl Step {
 impl Told {
     /// The clock starts.
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), steps: RefCell::default() }
+        Self { started: Instant::now(), steps: Mutex::default() }
     }
 
     /// The next step.
     pub(crate) fn say(&self, text: impl Display) {
         let step = Step { ms: self.started.elapsed().as_millis(), text: text.to_string() };
         println!("[{:>5} s] {}", step.seconds(), step.text);
-        self.steps.borrow_mut().push(step);
+        self.lock().push(step);
     }
 
     /// Lines that belong to the last step; the page shows them in another way.
@@ -45,6 +49,11 @@ impl Told {
 
     /// All steps so far.
     pub(crate) fn steps(&self) -> Vec<Step> {
-        self.steps.borrow().clone()
+        self.lock().clone()
+    }
+
+    /// Steps are whole at every moment, so a panic elsewhere does not spoil them.
+    fn lock(&self) -> MutexGuard<'_, Vec<Step>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

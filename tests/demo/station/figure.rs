@@ -10,6 +10,9 @@ use crate::{
     plot::{Axis, Frame, Plot, Point, Side, thousands},
 };
 
+/// Rows for the numbers of marks: two that are close to each other stand below each other.
+const ROWS: u8 = 6;
+
 /// A line of a timeline.
 struct Line<'a> {
     class: &'static str,
@@ -67,17 +70,13 @@ fn draw(run: &Run, line: &Line<'_>, marks: &[Mark]) -> String {
             plot.band(band, seconds(timeline, span.from_ms), seconds(timeline, span.to_ms));
         }
         plot.line(line.class, &points, true);
-        for (place, mark) in (1..).zip(marks) {
-            plot.moment(seconds(timeline, mark.ms), &place.to_string(), side(place));
+        for (place, mark) in (1_u8..).zip(marks) {
+            let row = (place - 1) % ROWS;
+            plot.moment_in_row(seconds(timeline, mark.ms), &place.to_string(), Side::Left, row);
         }
         plot.finish()
     };
     figure(line.title, &SIZES.map(draw).concat())
-}
-
-/// Two marks that are close to each other have their numbers on different sides.
-const fn side(place: u32) -> Side {
-    if place.is_multiple_of(2) { Side::Right } else { Side::Left }
 }
 
 /// What the numbers on the drawing are.

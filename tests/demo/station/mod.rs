@@ -4,7 +4,7 @@
 //! tariff says; every signature that left a gateway was durable before. Does not: show a dispute that the station loses;
 //! `tests/simulator` and `tests/scenarios` look for one.
 //!
-//! Order: [`play`] does the three runs, each with processes, stores and keys of its own.
+//! Order: [`play`] does the three runs at the same time, each with processes, stores and keys of its own.
 
 mod device;
 pub(crate) mod figure;
@@ -12,7 +12,7 @@ mod scene;
 mod timeline;
 mod yard;
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use self::{
     scene::Scene,
@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     checks,
-    failure::{Result, expect},
+    failure::{Failure, Result, expect},
     plant::Span,
     told::Told,
     watch::now_ms,
@@ -32,7 +32,7 @@ const CAR_BRINGS: u64 = 3_000;
 const STATION_BRINGS: u64 = 500;
 
 /// How long the car has no network.
-const CUT: Duration = Duration::from_secs(4);
+const CUT: Duration = Duration::from_secs(6);
 
 /// One run, as the page shows it.
 pub(crate) struct Run {
@@ -45,9 +45,16 @@ pub(crate) struct Run {
     pub(crate) effects: usize,
 }
 
-/// All runs.
+/// All runs, at the same time.
 pub(crate) fn play(told: &Told) -> Result<Vec<Run>> {
-    Ok(vec![honest(told)?, malicious(told, Charger::On)?, malicious(told, Charger::Off)?])
+    let runs: [fn(&Told) -> Result<Run>; 3] =
+        [honest, |told| malicious(told, Charger::On), |told| malicious(told, Charger::Off)];
+    told.say("Three charging stations open, each with processes, stores and keys of its own.");
+    thread::scope(|scope| {
+        let started = runs.map(|run| scope.spawn(move || run(told)));
+        let ended = started.map(|run| run.join());
+        ended.into_iter().map(|run| run.map_err(|_| Failure::new("a run stopped"))?).collect()
+    })
 }
 
 /// Whether the station's device lives to see the end.
@@ -60,23 +67,27 @@ enum Charger {
 fn honest(told: &Told) -> Result<Run> {
     let mut scene = Scene::open(told, "honest", [CAR_BRINGS, STATION_BRINGS])?;
     scene.charge_to(200)?;
-    let cut = cut_network(told, &mut scene)?;
+    let cut = cut_network(&mut scene)?;
     scene.timeline.bands.push(("cut", cut));
     scene.charge_to(600)?;
     let paid = scene.unplug()?;
     scene.close()?;
-    told.say("The car's device asks for the end: a final state, signed by both, is settled.");
-    finish(told, scene, ("honest", "Honest: the network drops, the session goes on"), paid)
+    scene.say("the car's device asks for the end: a final state, signed by both, is settled.");
+    finish(scene, ("honest", "Honest: the network drops, the session goes on"), paid)
 }
 
-/// The car is out of reach: it neither measures nor pays, and nothing is delivered unpaid.
-fn cut_network(told: &Told, scene: &mut Scene) -> Result<Span> {
+/// The car is out of reach: it can't pay, and nothing is delivered unpaid.
+fn cut_network(scene: &mut Scene<'_>) -> Result<Span> {
     let from_ms = now_ms();
     scene.yard.car.device()?.tell("network off")?;
-    told.say("The car's device loses its network: nobody pays, and the charger stops by itself.");
+    scene.say("the car's device loses its network: it measures on, and nobody pays.");
     scene.pause(CUT)?;
+    expect(!scene.flows(), || "the charger delivers without being paid".to_owned())?;
     let unpaid = scene.delivered()?.saturating_sub(scene.paid_steps()? * STEP_WH);
     expect(unpaid <= STEP_WH, || format!("{unpaid} Wh were delivered without being paid"))?;
+    scene.say(format!(
+        "the charger has stopped by itself, {unpaid} Wh are not paid; the network is back."
+    ));
     scene.yard.car.device()?.tell("network on")?;
     Ok(Span { from_ms, to_ms: now_ms() })
 }
@@ -94,38 +105,42 @@ fn malicious(told: &Told, charger: Charger) -> Result<Run> {
     let paid = scene.unplug()?;
     if charger == Charger::Off {
         scene.yard.station.kill_device()?;
-        told.say("The station's device loses its power, and stays off.");
+        scene.device_off_ms = Some(now_ms());
+        scene.say("the station's device loses its power, and stays off.");
     }
     scene.yard.station.kill_gateway()?;
     let from_ms = now_ms();
     scene.cheat(old)?;
-    told.say(format!(
-        "The station's gateway is down; the car registers version {old}, an old state."
+    scene.say(format!(
+        "the station's gateway is down; the car registers version {old}, an old state."
     ));
     scene.yard.station.start_gateway()?;
     scene.timeline.bands.push(("down", Span { from_ms, to_ms: now_ms() }));
     scene.refuted(old)?;
-    told.say("The station's gateway is back, sees it, and registers the newest state in time.");
-    finish(told, scene, names, paid)
+    scene.say("the station's gateway is back, sees it, and registers the newest state in time.");
+    finish(scene, names, paid)
 }
 
-/// Waits until the station is paid out, and checks the balances.
+/// Waits until both are paid out, and checks the balances.
 fn finish(
-    told: &Told,
-    mut scene: Scene,
+    mut scene: Scene<'_>,
     (key, title): (&'static str, &'static str),
     paid: u64,
 ) -> Result<Run> {
-    let [car, station] = scene.settled(key == "honest")?;
+    let [car, station] = scene.settled()?;
     expect([car, station] == [CAR_BRINGS - paid, STATION_BRINGS + paid], || {
         format!("{key}: {paid} were paid, but the car has {car} and the station {station}")
     })?;
     let steps = paid / PRICE;
     let outcome = format!(
-        "{steps} steps of {STEP_WH} Wh at {PRICE}: the station was paid {paid}, and withdrew {station}; {car} are the car's."
+        "{steps} steps of {STEP_WH} Wh at {PRICE}: the station was paid {paid} and withdrew {station}, the car withdrew {car}."
     );
-    told.say(format!("{key}: {outcome}"));
+    scene.say(&outcome);
     scene.timeline.end();
+    if let Some(from_ms) = scene.device_off_ms {
+        let off = Span { from_ms, to_ms: scene.timeline.ended_ms };
+        scene.timeline.bands.insert(0, ("shut", off));
+    }
     let Scene { yard, timeline, .. } = scene;
     let effects = [yard.car.effects(), yard.station.effects()];
     yard.stop()?;

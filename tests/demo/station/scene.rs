@@ -28,7 +28,9 @@ const QUIET: Duration = Duration::from_millis(2_500);
 const MEASURED: Duration = Duration::from_millis(1_500);
 
 /// The run.
-pub(crate) struct Scene {
+pub(crate) struct Scene<'a> {
+    told: &'a Told,
+    run: &'static str,
     pub(crate) yard: Yard,
     pub(crate) timeline: Timeline,
     looked: Option<Instant>,
@@ -36,25 +38,27 @@ pub(crate) struct Scene {
     car: Option<Shown>,
     station: Option<Shown>,
     plugged: bool,
+    /// When the charger lost its power for ever.
+    pub(crate) device_off_ms: Option<u64>,
     /// Whether electricity flows.
     flows: bool,
     brought: u64,
 }
 
-impl Scene {
+impl<'a> Scene<'a> {
     /// Starts everything; the car's device asks for a channel, and both sides bring this into it.
-    pub(crate) fn open(told: &Told, run: &'static str, brings: [u64; 2]) -> Result<Self> {
+    pub(crate) fn open(told: &'a Told, run: &'static str, brings: [u64; 2]) -> Result<Self> {
         let yard = Yard::start(run)?;
-        told.say(format!(
-            "{run}: a ledger, the gateways of a car and of a station, and a device behind each run."
-        ));
         let mut scene = Self {
+            told,
+            run,
             yard,
             timeline: Timeline::start(),
             looked: None,
             car: None,
             station: None,
             plugged: true,
+            device_off_ms: None,
             flows: false,
             brought: brings[1],
         };
@@ -67,8 +71,13 @@ impl Scene {
         scene.yard.car.device()?.tell(&format!("open station {car} {station} 8"))?;
         scene.yard.car.device()?.tell(&format!("allow {PRICE} {car}"))?;
         scene.wait("the channel is open on both sides", |scene| Ok(scene.both("open")))?;
-        told.say("The car's device asked for a channel; both keys are on devices, both gateways deposited.");
+        scene.say("the car's device asked for a channel, and both gateways deposited.");
         Ok(scene)
+    }
+
+    /// The next step of this run.
+    pub(crate) fn say(&self, text: impl std::fmt::Display) {
+        self.told.say(format!("{}: {text}", self.run));
     }
 
     /// Looks on until so much energy was delivered.
@@ -140,16 +149,16 @@ impl Scene {
         })
     }
 
-    /// Waits until who is paid out is; gives what the car and the station have. A cheating car's gateway has no device
-    /// signature for a state that it does not know any more; only the station is waited for.
-    pub(crate) fn settled(&mut self, is_honest: bool) -> Result<[u64; 2]> {
-        self.wait("all is paid out", |scene| {
-            let phase = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.phase.clone());
-            let is_over = |shown| phase(shown).as_deref() == Some("withdrawn");
-            Ok(is_over(&scene.station) && (!is_honest || is_over(&scene.car)))
-        })?;
-        let shown = self.station.as_ref().ok_or_else(|| Failure::new("no channel"))?;
-        Ok([shown.theirs.parse().unwrap_or(0), shown.balance()])
+    /// Waits until both are paid out; gives what the car and the station have.
+    pub(crate) fn settled(&mut self) -> Result<[u64; 2]> {
+        self.wait("both are paid out", |scene| Ok(scene.both("withdrawn")))?;
+        let [car, station] = [&self.car, &self.station].map(|shown| shown.as_ref());
+        Ok([car, station].map(|shown| shown.map_or(0, Shown::balance)))
+    }
+
+    /// Whether electricity flows.
+    pub(crate) const fn flows(&self) -> bool {
+        self.flows
     }
 
     /// Lets time pass, and looks on.

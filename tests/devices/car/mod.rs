@@ -262,6 +262,8 @@ impl Appliance for Car {
 
     fn obey(&mut self, order: &str) {
         match Wish::parse(order) {
+            // A cable needs no network.
+            Some(Wish::Charge(on)) => self.charge(on),
             Some(wish) => self.wishes.push_back(wish),
             None => eprintln!("not understood: {order}"),
         }
