@@ -22,7 +22,7 @@ help: ## this list
 	@echo "Sluicegate, make targets:"
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: ## three devices, a lost network, a killed gateway, anchors, bundles verified
+demo: ## devices, a lost network, a killed gateway, bundles verified; cars that charge and cheat
 	@$(SETUP) demo
 	@$(STAGE) "build" cargo build --workspace --bins --locked
 	@$(STAGE) "demo" $(TARGET_DIR)/debug/demo
