@@ -323,6 +323,28 @@ fn a_car_that_sleeps_for_too_long_is_asked_no_more_and_the_channel_goes_on() {
 }
 
 #[test]
+fn a_car_that_signs_after_a_while_leaves_its_peer_as_long_as_any_other() {
+    run(async {
+        let mut world = World::new().await;
+        world.sides[0].patience_ms = 1_500;
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        let id = world.car_channel().await;
+        let ask = world.pay_request(&id, 0, 7).await;
+        let Ok(Said::Request(request)) = world.ask(ask).await else { panic!() };
+        // Once it was asked again, and the first message to the peer is lost.
+        sleep(Duration::from_millis(1_100)).await;
+        world.sides[0].cut.set(true);
+        assert_eq!(world.answer(&request).await, Ok(Said::Done));
+        sleep(TICK).await;
+        world.sides[0].cut.set(false);
+        let paid = |record: &Record| record.state().is_some_and(|state| state.version == 1);
+        let record = world.sides[0].reaches(&id, paid).await;
+        assert_eq!(record.phase, Phase::Open);
+    });
+}
+
+#[test]
 fn without_the_car_its_gateway_refutes_and_withdraws_with_what_the_car_had_signed() {
     run(async {
         let mut world = World::new().await;
