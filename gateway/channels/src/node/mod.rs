@@ -189,6 +189,8 @@ struct Slot {
 struct Timer {
     phase: Phase,
     version: u64,
+    /// It is the device that is waited for, not the peer.
+    is_unsigned: bool,
     since_ms: u64,
     due_ms: u64,
     wait_ms: u64,
@@ -452,12 +454,14 @@ impl Node {
             return;
         }
         let version = record.pending.as_ref().map_or(0, |pending| pending.state.version);
-        let same = |timer: &Timer| timer.phase == record.phase && timer.version == version;
+        let (phase, is_unsigned) = (record.phase, record.waits_for_own());
+        let waits_for = |timer: &Timer| (timer.phase, timer.version, timer.is_unsigned);
+        let same = |timer: &Timer| waits_for(timer) == (phase, version, is_unsigned);
         if slot.timer.as_ref().is_some_and(same) {
             return;
         }
         let (since_ms, wait_ms) = (now.ms, self.settings.answer_ms);
         let due_ms = now.ms.saturating_add(wait_ms);
-        slot.timer = Some(Timer { phase: record.phase, version, since_ms, due_ms, wait_ms });
+        slot.timer = Some(Timer { phase, version, is_unsigned, since_ms, due_ms, wait_ms });
     }
 }

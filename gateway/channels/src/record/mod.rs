@@ -246,9 +246,10 @@ impl Record {
         self.current = Some(signed);
     }
 
-    /// A version that the peer alone has signed: between two Sluicegates it is burned. Another implementation takes the
-    /// version that follows and no other, and ours may be that: we have not signed it.
-    pub(crate) fn note_signed_by_peer(&mut self, version: u64) {
+    /// A version that the peer alone has signed, or our device without our knowing: between two Sluicegates it is burned.
+    /// Another implementation takes the version that follows and no other, and ours may be that: it saw no signature of
+    /// ours, and a device that signed the version signs no other state with it.
+    pub(crate) fn pass_over(&mut self, version: u64) {
         if self.sluicegate {
             self.highest = self.highest.max(version);
         }

@@ -112,7 +112,7 @@ impl Work {
     pub(super) fn turn_down(&mut self, reason: String) {
         if let Some(pending) = self.record.pending.take() {
             let version = pending.state.version;
-            self.record.note_signed_by_peer(version);
+            self.record.pass_over(version);
             self.send(Outgoing::Rejection { version, reason: reason.clone() });
         }
         self.tell(Notice::Refused(reason));

@@ -114,7 +114,7 @@ impl Work {
     fn ask(&mut self, PeerUpdate { state, signature }: PeerUpdate) {
         let change = if state.is_final { Change::Close } else { Change::Receive };
         let (by, peer) = (self.record.peer_place(), Some(signature));
-        self.record.note_signed_by_peer(state.version);
+        self.record.pass_over(state.version);
         self.record.pending = Some(Pending { state: *state, by, change, own: None, peer });
         self.enter(Phase::Asked);
         self.sign();
@@ -153,7 +153,7 @@ impl Work {
     fn refused_update(&mut self, version: u64, reason: String) -> Taken {
         match self.record.phase {
             Phase::Funding | Phase::Open | Phase::Proposed | Phase::Asked => {
-                self.record.note_signed_by_peer(version);
+                self.record.pass_over(version);
                 self.send(Outgoing::Rejection { version, reason });
             }
             _ => return Some(Input::RefusedUpdate { version, reason }),

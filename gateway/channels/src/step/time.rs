@@ -30,9 +30,11 @@ impl Work {
         }
     }
 
-    /// The device is asked no longer. It may have signed all the same, so the version is never asked for again.
+    /// The device is asked no longer. It may have signed all the same.
     fn withdraw_request(&mut self) {
-        self.record.burn(0);
+        if let Some(pending) = self.record.pending.take() {
+            self.record.pass_over(pending.state.version);
+        }
         self.tell(Notice::Refused("the device did not sign in time".into()));
         self.enter(Phase::Open);
     }

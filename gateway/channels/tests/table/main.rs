@@ -71,6 +71,25 @@ fn what_another_implementation_was_refused_leaves_no_gap_in_our_versions() {
     }
 }
 
+/// Nor after an update that was withdrawn because the device did not sign it.
+#[test]
+fn what_was_not_signed_in_time_leaves_another_implementation_no_gap() {
+    for (sluicegate, next) in [(false, 4), (true, 5)] {
+        let sample = sample("patience over, unsigned", Phase::Proposed);
+        let Channel::Record(mut record) = sample.channel else { panic!("no record") };
+        record.sluicegate = sluicegate;
+        let done = step(Channel::Record(record), sample.input, fixture::NOW_S);
+        let Channel::Record(record) = done.channel else { panic!("no record") };
+        let pay = record.pay(0, Amount::from(1_u64));
+        let done = step(Channel::Record(record), pay, fixture::NOW_S);
+        let version = done.effects.iter().find_map(|effect| match effect {
+            Effect::Sign(request) => Some(request.state.version),
+            _ => None,
+        });
+        assert_eq!(version, Some(next));
+    }
+}
+
 fn walk(name: &str, phase: Phase, cell: &Cell) -> Result<(), String> {
     let Sample { channel, input } = sample(name, phase);
     assert_eq!(channel.phase(), phase, "the sample is in another phase");

@@ -255,7 +255,6 @@ impl Channels {
     }
 
     fn account(&self, record: &Record) -> Account {
-        let deposits = record.view.deposits.first();
         let is_idle = record.phase == Phase::Open && record.wish.is_none();
         Account {
             channel: record.id,
@@ -263,7 +262,7 @@ impl Channels {
             is_open: record.phase.is_acting() && !record.restored && !record.has_signed_final(),
             // Without the peer a payment would only wait until the channel is settled on the ledger.
             is_free: is_idle && self.connected.contains_key(&record.peer),
-            deposited: deposits.map_or(Amount::ZERO, |row| row[record.own]),
+            deposited: record.view.paid_in().next().map_or(Amount::ZERO, |row| row[record.own]),
             own: record.own_balances().next().unwrap_or(Amount::ZERO),
         }
     }

@@ -207,6 +207,7 @@ impl Channels {
             let text = "a channel that was asked for waits for the peer";
             return Err(Denied::Later(text.to_owned()));
         }
+        self.check_reserve(request.own_deposit).map_err(Denied::Conflict)?;
         let OpenRequest { peer, asset, own_deposit, peer_deposit, challenge_duration, share } =
             request;
         let invalid = |error: sluicegate_protocol::Error| Denied::Invalid(error.to_string());
@@ -242,7 +243,10 @@ impl Channels {
         let request = record.request(peer_share).filter(|it| it.number == answer.number);
         let is_repeated = match &answer.outcome {
             Ok(_) => record.is_signed(answer.number),
-            Err(_) => self.signing.refused.get(&channel) == Some(&answer.number),
+            // The same may be asked for once more: then it is another refusal.
+            Err(_) => {
+                request.is_none() && self.signing.refused.get(&channel) == Some(&answer.number)
+            }
         };
         match (request, answer.outcome) {
             (_, _) if is_repeated => Ok(Said::Done),

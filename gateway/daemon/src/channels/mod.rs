@@ -423,6 +423,8 @@ impl Channels {
                 self.waiting.settle();
                 self.answers.drain(..).for_each(|(reply, answer)| drop(reply.send(answer)));
                 self.tell_devices(&changed);
+                let forgotten = batch.forgotten.iter().map(|id| ChannelId::new(*id));
+                forgotten.for_each(|channel| self.signing.forget(&channel));
                 Ok(())
             }
             Committed::Refused { channel, version } => self.begin_again(channel, version).await,

@@ -97,10 +97,17 @@ impl Signing {
     }
 
     fn enter(&mut self, channel: ChannelId, shares: Option<[[u8; 32]; 2]>, batch: &mut Batch) {
-        let place = self.channels.len();
+        let newest = self.channels.values().map(|known| known.place).max();
+        let place = newest.map_or(0, |newest| newest.saturating_add(1));
         self.channels.insert(channel, Known { place, shares, seen: false });
         let channel = *channel.as_bytes();
         batch.signing.channels.push(DeviceChannel { channel, shares, seen: false });
+    }
+
+    /// A channel whose record is not kept any more.
+    pub(super) fn forget(&mut self, channel: &ChannelId) {
+        self.channels.remove(channel);
+        self.refused.remove(channel);
     }
 
     /// The channel, if it is one of such a device.
@@ -168,5 +175,22 @@ fn state(message: &impl Message) -> Option<State> {
             tracing::error!(%error, "a channel can't be told to its device");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_forgotten_channel_and_the_next_one_is_the_newest() {
+        let (mut signing, mut batch) = (Signing::default(), Batch::default());
+        let ids = [3, 2, 1].map(|byte| ChannelId::new([byte; 32]));
+        ids[..2].iter().for_each(|id| signing.enter(*id, None, &mut batch));
+        signing.refused.insert(ids[0], 7);
+        signing.forget(&ids[0]);
+        signing.enter(ids[2], None, &mut batch);
+        assert!(signing.refused.is_empty() && !signing.channels.contains_key(&ids[0]));
+        assert!(signing.channels[&ids[2]].place > signing.channels[&ids[1]].place);
     }
 }

@@ -584,3 +584,25 @@ fn no_channel_begins_that_the_account_can_not_defend() {
         world.open().await;
     });
 }
+
+#[test]
+fn what_was_deposited_is_known_while_the_ledger_is_read_anew() {
+    run(async {
+        let mut world = World::new().await;
+        let id = world.open().await;
+        world.sides[0].pay(id, 7).await;
+        let mut record = world.sides[0].record(&id).await.unwrap();
+        let sluicegate_channels::Input::Anew(view) = record.anew() else { panic!() };
+        record.view = view;
+        let (bytes, id) = (record.to_bytes(), *id.as_bytes());
+        let row = rows::ChannelRow { id, record: bytes, over: false, enforced_from: 1 };
+        world.sides[0].kill();
+        world.sides[0].open();
+        let batch = Batch { records: vec![row], ..Batch::default() };
+        world.sides[0].store(move |store| store.commit_channels(&batch).unwrap()).await;
+        world.sides[0].start().await;
+        let accounts = world.sides[0].handle().command(Command::Accounts("meter".into())).await;
+        let Ok(Answer::Accounts(accounts)) = accounts else { panic!("{accounts:?}") };
+        assert_eq!((accounts[0].deposited, accounts[0].own), (amount(1_000), amount(993)));
+    });
+}

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use sluicegate_protocol::channel::Amount;
 
-use super::Duration;
+use super::{Device, Duration, Signs};
 
 /// Base units, written as a number, or as text where it has more digits than a number holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -100,7 +100,11 @@ pub struct Limit {
     pub period: Duration,
 }
 
-pub(super) fn check(payments: Option<&Payments>, limits: &[Limit]) -> Result<(), String> {
+pub(super) fn check(
+    payments: Option<&Payments>,
+    limits: &[Limit],
+    devices: &[Device],
+) -> Result<(), String> {
     for (position, limit) in limits.iter().enumerate() {
         let name = &limit.name;
         if name.is_empty() || limits[..position].iter().any(|other| other.name == *name) {
@@ -108,6 +112,12 @@ pub(super) fn check(payments: Option<&Payments>, limits: &[Limit]) -> Result<(),
         }
         if limit.period.0 < 1_000 {
             return Err(format!("limit {name:?} has a period below 1s"));
+        }
+        let device = devices.iter().find(|device| limit.device.as_ref() == Some(&device.name));
+        if let Some(Device { name: device, signs: Signs::Itself, .. }) = device {
+            return Err(format!(
+                "limit {name:?}: {device:?} signs for itself, so its limits are its own"
+            ));
         }
     }
     payments.map_or(Ok(()), Payments::check)

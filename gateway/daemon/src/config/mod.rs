@@ -294,7 +294,7 @@ impl Config {
         }
         self.mqtt.as_ref().map_or(Ok(()), Mqtt::check)?;
         peers::check(self.channels.as_ref(), &self.peers)?;
-        channels::check(self.payments.as_ref(), &self.limits)?;
+        channels::check(self.payments.as_ref(), &self.limits, &self.devices)?;
         meter::check(&self.meters, self.payments.as_ref(), &self.peers)?;
         self.check_devices()
     }
@@ -424,6 +424,10 @@ mod tests {
         let short = text.replace("[[limit]]", "challenge = \"1m\"\n[[limit]]");
         assert!(load(&short).unwrap_err().contains("payments.challenge"));
         assert!(load(&text.replace("= 500", "= \"5 0\"")).unwrap_err().contains("no amount"));
+        let its = text.replace("= 500", "= 500\ndevice = \"car-1\"");
+        assert!(load(&its).is_ok());
+        let car = format!("{its}\n[[device]]\nname = \"car-1\"\nsigns = \"itself\"");
+        assert!(load(&car).unwrap_err().contains("its limits are its own"));
     }
 
     #[test]

@@ -311,6 +311,7 @@ fn forget_channel(db: &Connection, channel: &[u8; 32]) -> Result<(), Error> {
         db.prepare_cached(sql)?.execute([channel])?;
         let sql = "UPDATE signature SET signature = NULL WHERE channel = ?1";
         db.prepare_cached(sql)?.execute([channel])?;
+        signing::forget(db, channel)?;
     }
     Ok(())
 }

@@ -49,6 +49,12 @@ pub(super) fn keep(db: &Connection, signing: &Signing) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forgets a channel with its record.
+pub(super) fn forget(db: &Connection, channel: &[u8; 32]) -> Result<(), Error> {
+    db.prepare_cached("DELETE FROM device_channel WHERE channel = ?1")?.execute([channel])?;
+    Ok(())
+}
+
 impl Store {
     /// The addresses of devices' keys, by their names.
     pub fn device_keys(&self) -> Result<Vec<(String, [u8; 20])>, Error> {
@@ -73,7 +79,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::channels::{Batch, Committed};
+    use crate::store::channels::{Batch, ChannelRow, Committed};
 
     #[test]
     fn keys_and_channels_are_there_after_a_restart_in_their_order() {
@@ -97,5 +103,21 @@ mod tests {
         assert_eq!(store.device_keys().unwrap(), [("car-1".to_owned(), [2; 20])]);
         let seen = DeviceChannel { seen: true, ..offered };
         assert_eq!(store.device_channels().unwrap(), [asked, seen]);
+    }
+
+    #[test]
+    fn a_forgotten_channel_leaves_no_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("gateway.db"), None).unwrap();
+        let id = [7; 32];
+        let records = vec![ChannelRow { id, record: vec![], over: true, enforced_from: 0 }];
+        let channels = vec![DeviceChannel { channel: id, shares: None, seen: false }];
+        let signing = Signing { channels, ..Signing::default() };
+        let begun = Batch { records, signing, ..Batch::default() };
+        store.commit_channels(&begun).unwrap();
+        assert_eq!(store.device_channels().unwrap().len(), 1);
+        let forget = Batch { forgotten: vec![id], ..Batch::default() };
+        store.commit_channels(&forget).unwrap();
+        assert_eq!(store.device_channels().unwrap(), []);
     }
 }

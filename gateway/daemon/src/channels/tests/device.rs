@@ -228,6 +228,44 @@ fn a_device_has_no_hand_in_the_channels_of_others() {
 }
 
 #[test]
+fn without_a_reserve_no_device_opens_a_channel_either() {
+    run(async {
+        let mut world = World::new().await;
+        world.sides[0].reserve = u128::from(GRANT);
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        world.prove(&key(0x77)).await.unwrap();
+        let refused = loop {
+            match world.ask(Ask::Open(world.request(5))).await {
+                Err(Denied::Later(reason)) if reason.contains("no connection") => sleep(TICK).await,
+                other => break other,
+            }
+        };
+        assert!(matches!(&refused, Err(Denied::Conflict(_))), "{refused:?}");
+        denied(refused, "fund it with");
+    });
+}
+
+#[test]
+fn what_is_asked_again_is_refused_again() {
+    run(async {
+        let world = World::new().await;
+        let id = world.car_channel().await;
+        for _ in 0..2 {
+            let handle = world.sides[0].handle().clone();
+            let unasked = handle.begin(Command::Pay(id, amount(9))).await.unwrap();
+            let request = world.pending(&id).await;
+            let no = SignAnswer { number: request.number, outcome: Err(Refusal::NotAgreed) };
+            let no = Ask::Answer(id, Box::new(no));
+            assert_eq!(world.ask(no.clone()).await, Ok(Said::Done));
+            assert_eq!(world.ask(no).await, Ok(Said::Done), "a repetition");
+            let told = timeout(Duration::from_secs(5), unasked).await;
+            assert!(told.expect("it is told at once").is_err());
+        }
+    });
+}
+
+#[test]
 fn what_the_car_refuses_is_not_paid_and_the_channel_goes_on() {
     run(async {
         let world = World::new().await;
@@ -281,6 +319,28 @@ fn a_car_that_sleeps_for_too_long_is_asked_no_more_and_the_channel_goes_on() {
         world.car_pays(&id, 7).await;
         let summary = world.show(&id).await;
         assert_eq!((summary.phase, summary.current.unwrap().version), (Shown::Open, 2));
+    });
+}
+
+#[test]
+fn a_car_that_signs_after_a_while_leaves_its_peer_as_long_as_any_other() {
+    run(async {
+        let mut world = World::new().await;
+        world.sides[0].patience_ms = 1_500;
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        let id = world.car_channel().await;
+        let ask = world.pay_request(&id, 0, 7).await;
+        let Ok(Said::Request(request)) = world.ask(ask).await else { panic!() };
+        // Once it was asked again, and the first message to the peer is lost.
+        sleep(Duration::from_millis(1_100)).await;
+        world.sides[0].cut.set(true);
+        assert_eq!(world.answer(&request).await, Ok(Said::Done));
+        sleep(TICK).await;
+        world.sides[0].cut.set(false);
+        let paid = |record: &Record| record.state().is_some_and(|state| state.version == 1);
+        let record = world.sides[0].reaches(&id, paid).await;
+        assert_eq!(record.phase, Phase::Open);
     });
 }
 
