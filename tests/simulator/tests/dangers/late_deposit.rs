@@ -81,6 +81,17 @@ fn a_deposit_that_lands_after_the_end_is_withdrawn_besides_the_outcome() {
     assert_eq!(withdrawal.authorisation.amount, Amount::from(70_u64));
 }
 
+/// What was withdrawn is known although the ledger told it twice.
+#[test]
+fn a_deposit_after_the_end_is_withdrawn_alone_when_the_events_were_read_anew() {
+    let mut world = world(OPEN);
+    settle(&mut world);
+    go_on(&mut world, "anew 0");
+    deposit(&mut world, 0, 0, 70);
+    let record = world.gateways[0].node.as_ref().unwrap().records().next().unwrap();
+    assert_eq!(record.left(), [Amount::from(70_u64)]);
+}
+
 #[test]
 fn a_deposit_of_the_peer_after_the_end_is_not_ours() {
     let mut world = world(OPEN);
