@@ -584,3 +584,23 @@ fn no_channel_begins_that_the_account_can_not_defend() {
         world.open().await;
     });
 }
+
+#[test]
+fn a_proposal_that_is_under_way_counts() {
+    run(async {
+        let mut world = World::new().await;
+        // Enough for one channel.
+        world.sides[0].reserve = u128::from(GRANT) / 2;
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        let both = loop {
+            let handle = world.sides[0].handle();
+            match tokio::join!(handle.command(opening()), handle.command(opening())) {
+                (Err(reason), _) if reason.contains("no connection") => sleep(TICK).await,
+                both => break both,
+            }
+        };
+        let (Ok(Answer::Opened(_)), Err(reason)) = both else { panic!("{both:?}") };
+        assert!(reason.contains("fund it with"), "{reason}");
+    });
+}
