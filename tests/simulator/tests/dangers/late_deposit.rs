@@ -117,6 +117,19 @@ fn a_deposit_that_nothing_is_signed_of_is_taken_back_with_the_funding() {
     }
 }
 
+/// A peer that gives us something does not bring channels back that came to nothing.
+#[test]
+fn a_gift_does_not_revive_an_abandoned_channel() {
+    for (own, gift) in [(1_000, 999), (0, 1)] {
+        let open = format!("connect\n open 0 {own} 500\n deliver 1\n deliver 0\n close 0");
+        let mut world = world(&open);
+        assert_eq!(channel(&world, 0).phase, Phase::Abandoned);
+        deposit(&mut world, 0, 0, gift);
+        let record = world.gateways[0].node.as_ref().unwrap().records().next().unwrap();
+        assert_eq!((record.phase, record.restored), (Phase::Abandoned, false), "{own}");
+    }
+}
+
 /// A channel that was abandoned with a backup, and its deposit that was signed before lands.
 #[test]
 fn a_deposit_into_an_abandoned_channel_is_found() {
