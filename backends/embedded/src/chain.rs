@@ -41,6 +41,8 @@ pub const MAX_AHEAD: u64 = 16;
 pub const MAX_EVENTS: usize = 100;
 /// Most bytes of a page's events, by the estimate of [`size`]; a message is longer.
 const MAX_EVENT_BYTES: usize = 60 * 1024;
+/// Time after which an empty block is produced while a challenge is open: what a start takes ledger time back.
+pub const CHALLENGED_HEARTBEAT_MS: u64 = 60_000;
 
 type Queue<'a> = VecDeque<(TransactionId, &'a Transaction)>;
 
@@ -57,7 +59,8 @@ pub struct Settings {
     pub finality_blocks: u64,
     /// Least time between two blocks.
     pub block_interval_ms: u64,
-    /// Time after which an empty block is produced, if at all.
+    /// Time after which an empty block is produced, if at all; while a challenge is open, after
+    /// [`CHALLENGED_HEARTBEAT_MS`] in any case.
     pub heartbeat_ms: Option<u64>,
 }
 
@@ -144,7 +147,8 @@ impl Chain {
         self.log.check()?;
         // A clock that was set back counts as time that passed.
         let passed = paced_ms.abs_diff(self.last_block);
-        let heartbeat = self.settings.heartbeat_ms.is_some_and(|after| passed >= after);
+        let heartbeat = self.settings.heartbeat_ms.is_some_and(|after| passed >= after)
+            || passed >= CHALLENGED_HEARTBEAT_MS && self.is_challenged();
         let due = passed >= self.settings.block_interval_ms
             && (self.has_work() || self.ends_a_challenge(now_ms));
         if due || heartbeat {

@@ -1,11 +1,12 @@
 //! Ledger time, which is not the host's clock.
 //!
-//! Guarantees: it never goes back and never steps: it runs with monotonic time and drifts towards the wall clock. It is
-//! at least half as fast as monotonic time ([`SLOWEST`]), and at most twice ([`FASTEST_CHALLENGED`]) while a challenge is
-//! open, at most eight times ([`FASTEST`]) while none is. So a clock that steps forward, or a ledger that was down, ends no
-//! challenge: who has to answer one has at least half of it by any clock that runs. The price: when the clock is set a day
-//! ahead, the dates of blocks lie behind for three and a half hours. Only a ledger that is opened with no challenge open
-//! begins with the wall clock: nobody knows how long it was away. Does not: read clocks.
+//! Guarantees: while it runs it never goes back and never steps: it runs with monotonic time and drifts towards the wall
+//! clock. It is at least half as fast as monotonic time ([`SLOWEST`]), and at most twice ([`FASTEST_CHALLENGED`]) while a
+//! challenge is open, at most eight times ([`FASTEST`]) while none is. So a clock that steps forward, or a ledger that was
+//! down, ends no challenge: who has to answer one has at least half of it by any clock that runs. The price: when the clock
+//! is set a day ahead, the dates of blocks lie behind for three and a half hours. Only a ledger that is opened with no
+//! challenge open begins with the wall clock: nobody knows how long it was away. With one open it goes on from its newest
+//! block, which is at most [`crate::chain::CHALLENGED_HEARTBEAT_MS`] older than the end. Does not: read clocks.
 
 /// How many times slower than monotonic time ledger time runs at most.
 pub const SLOWEST: u64 = 2;

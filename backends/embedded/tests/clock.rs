@@ -16,7 +16,7 @@ use sluicegate_protocol::{
 };
 
 const NAME: &str = "clock.test.example";
-const CHALLENGE_S: u64 = 100;
+const CHALLENGE_S: u64 = 300;
 const BEGUN_MS: u64 = 1_000_000_000;
 
 struct World {
@@ -122,7 +122,7 @@ fn a_clock_that_steps_ends_no_challenge() {
         world.pass(CHALLENGE_S / 2);
         world.submit(1, &conclude()).unwrap();
         world.pass(2);
-        assert!(world.time_ms() < BEGUN_MS + 1_000_000, "it does not step afterwards");
+        assert!(world.time_ms() < BEGUN_MS + 2_000_000, "it does not step afterwards");
         world.pass(43_200 / 7);
         assert!(world.time_ms() >= BEGUN_MS + 43_200_000, "and catches up");
     }
@@ -135,6 +135,18 @@ fn a_clock_that_is_set_back_holds_no_challenge_up_for_long() {
     world.pass(2);
     world.clock.set(1_000);
     world.pass(2 * CHALLENGE_S + 2);
+    world.submit(1, &conclude()).unwrap();
+}
+
+#[test]
+fn a_ledger_that_is_started_again_and_again_ends_its_challenges() {
+    let mut world = World::new();
+    world.submit(0, &register()).unwrap();
+    world.pass(2);
+    for _ in 0..6 {
+        world = world.restart();
+        world.pass(CHALLENGE_S / 3);
+    }
     world.submit(1, &conclude()).unwrap();
 }
 

@@ -108,12 +108,23 @@ impl Record {
         let is_funded = zero.is_some_and(|state| view.covers(&state.outcome.balances));
         match self.phase {
             Phase::Funding if is_funded => Input::Funded(view),
-            Phase::Abandoned if by == self.own && view.concluded.is_none() => {
+            Phase::Abandoned
+                if by == self.own && view.concluded.is_none() && self.is_own_deposit(&view) =>
+            {
                 Input::DepositStranded(view)
             }
             Phase::Abandoned | Phase::Concluded | Phase::Withdrawn => self.deposited_late(view),
             _ => Input::Deposit(view),
         }
+    }
+
+    /// Whether what is there of ours can come from us, who pay in all of it at once or nothing, and is no gift.
+    fn is_own_deposit(&self, view: &View) -> bool {
+        let state = self.state().or(self.pending.as_ref().map(|pending| &pending.state));
+        let rows = state.map(|state| state.outcome.balances.iter()).into_iter().flatten();
+        let mut own =
+            rows.zip(view.paid_in()).map(|(wanted, paid)| (wanted[self.own], paid[self.own]));
+        own.any(|(wanted, paid)| !wanted.is_zero() && paid >= wanted)
     }
 
     /// The outcome is fixed, and a deposit from before or after it is final only now: what is ours may be another sum

@@ -286,6 +286,11 @@ impl Node {
         self.openings.get(proposal).map(|waiting| &*waiting.opening)
     }
 
+    /// All proposals that wait.
+    pub fn openings(&self) -> impl Iterator<Item = &Opening> {
+        self.openings.values().map(|waiting| &*waiting.opening)
+    }
+
     fn insert(&mut self, record: Box<Record>, last: Option<LastSigned>) {
         let id = record.id;
         for (place, participant) in record.params.participants.iter().enumerate() {

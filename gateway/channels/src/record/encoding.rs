@@ -1,6 +1,7 @@
 //! Records, and the books of keys, as the store holds them: deterministic CBOR.
 //!
 //! Guarantees: one encoding of a record; what is read was written by this code, down to the last byte, or is an error.
+//! Records of the version before are read in theirs, and written in this one.
 //! Does not: check a signature again; the store is ours.
 
 use std::collections::VecDeque;
@@ -44,6 +45,19 @@ pub trait Stored: Sized + Encode<()> + for<'b> Decode<'b, ()> {
 
 impl Stored for Record {
     const NAME: &'static str = "the record of a channel";
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let read = cbor::decode(Self::NAME, bytes).ok().or_else(|| record_of_before(bytes));
+        read.ok_or(Error::Damaged(Self::NAME))
+    }
+}
+
+/// A record in the one encoding of the version before.
+fn record_of_before(bytes: &[u8]) -> Option<Record> {
+    let record: Record = minicbor::decode(bytes).ok()?;
+    let mut e = Encoder::new(Vec::new());
+    put_record(&mut e, &record, put_view_of_before).ok()?;
+    (e.into_writer() == bytes).then_some(record)
 }
 
 impl Stored for LastSigned {
@@ -279,6 +293,18 @@ fn put_view<W: Write>(e: &mut Encoder<W>, view: &View) -> Written<W> {
     put_list(e, view.known.iter(), put_row)
 }
 
+/// Without late deposits, and with whether we have withdrawn in place of how much.
+fn put_view_of_before<W: Write>(e: &mut Encoder<W>, view: &View) -> Written<W> {
+    e.array(4)?;
+    put_list(e, view.deposits.iter(), put_row)?;
+    put_list(e, view.registrations.iter(), put_registration)?;
+    put_option(e, view.concluded.as_ref(), put_number)?;
+    put_list(e, view.withdrawn.iter(), |e, amount| {
+        e.bool(!amount.is_zero())?;
+        Ok(())
+    })
+}
+
 fn view(d: &mut Decoder<'_>) -> Result<View, Malformed> {
     let items = cbor::open_array(d)?;
     let deposits = list(d, MAX_ROWS, row)?;
@@ -327,28 +353,36 @@ fn phase(d: &mut Decoder<'_>) -> Result<Phase, Malformed> {
     known.ok_or(Malformed::message("an unknown phase"))
 }
 
+fn put_record<W: Write>(
+    e: &mut Encoder<W>,
+    record: &Record,
+    put_view: impl Fn(&mut Encoder<W>, &View) -> Written<W>,
+) -> Written<W> {
+    e.array(19)?.u8(1)?;
+    put_bytes(e, record.id.as_bytes())?;
+    put_phase(e, record.phase)?;
+    e.str(&record.peer)?.str(&record.device)?.bool(record.sluicegate)?;
+    put_place(e, record.own)?;
+    put_bytes(e, record.receiver.as_bytes())?;
+    put_params(e, &record.params)?;
+    put_option(e, record.current.as_ref(), put_signed)?;
+    put_option(e, record.pending.as_ref(), put_pending)?;
+    e.u64(record.highest)?;
+    put_list(e, record.burned.iter(), put_burned)?;
+    put_option(e, record.payer.as_ref(), |e, place| put_place(e, *place))?;
+    put_option(e, record.wish.as_ref(), put_change)?;
+    put_view(e, &record.view)?;
+    put_option(e, record.deadline_s.as_ref(), put_number)?;
+    e.bool(record.restored)?;
+    put_option(e, record.ended.as_ref(), |e, text| {
+        e.str(text)?;
+        Ok(())
+    })
+}
+
 impl<C> Encode<C> for Record {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Written<W> {
-        e.array(19)?.u8(1)?;
-        put_bytes(e, self.id.as_bytes())?;
-        put_phase(e, self.phase)?;
-        e.str(&self.peer)?.str(&self.device)?.bool(self.sluicegate)?;
-        put_place(e, self.own)?;
-        put_bytes(e, self.receiver.as_bytes())?;
-        put_params(e, &self.params)?;
-        put_option(e, self.current.as_ref(), put_signed)?;
-        put_option(e, self.pending.as_ref(), put_pending)?;
-        e.u64(self.highest)?;
-        put_list(e, self.burned.iter(), put_burned)?;
-        put_option(e, self.payer.as_ref(), |e, place| put_place(e, *place))?;
-        put_option(e, self.wish.as_ref(), put_change)?;
-        put_view(e, &self.view)?;
-        put_option(e, self.deadline_s.as_ref(), put_number)?;
-        e.bool(self.restored)?;
-        put_option(e, self.ended.as_ref(), |e, text| {
-            e.str(text)?;
-            Ok(())
-        })
+        put_record(e, self, put_view)
     }
 }
 

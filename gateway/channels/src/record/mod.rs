@@ -215,9 +215,20 @@ impl Record {
         match self.phase {
             // Nothing is deposited before version 0 is signed by both; who has forgotten that knows no better.
             Phase::Abandoned => !self.restored,
-            Phase::Withdrawn => self.has_deposited() && !self.restored,
+            Phase::Withdrawn => !self.restored && !self.expects_deposit(),
             _ => false,
         }
+    }
+
+    /// Whether a deposit of ours can be on its way; when a state follows version 0, all are final.
+    fn expects_deposit(&self) -> bool {
+        let Some(state) = self.state() else { return true };
+        let wanted = state.outcome.balances.iter().map(|row| row[self.own]);
+        let found = self.view.paid_in().map(|row| row[self.own]).zip(&self.view.late);
+        let is_short = |(wanted, (paid, late)): (Amount, (Amount, &Amount))| {
+            paid.checked_add(*late).is_some_and(|found| found < wanted)
+        };
+        state.version == 0 && wanted.zip(found).any(is_short)
     }
 
     /// Whether the ledger shows a deposit of ours.

@@ -179,6 +179,7 @@ impl Work {
     fn withdrawn(&mut self, view: View) -> Taken {
         match self.record.phase {
             Phase::Concluded => self.settled(view),
+            Phase::Withdrawn => self.record.view = view,
             _ => return Some(Input::Withdrawn(view)),
         }
         None
@@ -190,6 +191,7 @@ impl Work {
                 self.record.view = view;
                 self.ledger(Intent::Withdraw);
             }
+            Phase::Withdrawn => self.record.view = view,
             _ => return Some(Input::WithdrawnInPart(view)),
         }
         None

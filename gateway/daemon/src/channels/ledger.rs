@@ -51,8 +51,8 @@ pub(super) struct Page {
     pub(super) events: Vec<Event>,
     pub(super) next: Cursor,
     pub(super) time_ms: u64,
-    /// What the own account holds.
-    pub(super) balance: u128,
+    /// What the own account holds, if the ledger says so.
+    pub(super) balance: Option<u128>,
     /// The events begin anew: the ledger does not know the cursor.
     pub(super) is_anew: bool,
 }
@@ -60,7 +60,8 @@ pub(super) struct Page {
 /// Reads the next page; an unknown cursor begins anew, because this is another ledger than before.
 pub(super) async fn read(ledger: &dyn Ledger, from: &Cursor) -> Result<Page, LedgerError> {
     let time_ms = ledger.head().await?.time_ms;
-    let balance = ledger.account().await?.balance;
+    // Events are read all the same: what they say may be urgent (I3).
+    let balance = ledger.account().await.ok().map(|account| account.balance);
     let (page, is_anew) = match ledger.events(from).await {
         Err(LedgerError::CursorUnknown) if !from.0.is_empty() => {
             tracing::warn!("this ledger does not know where its events were read to: anew");

@@ -189,7 +189,7 @@ pub struct Channels {
     node: Node,
     time: LedgerTime,
     cursor: Cursor,
-    /// What the account holds, in base units, as the ledger said last.
+    /// What the account holds, in base units, if the ledger said so when it was read last.
     balance: Option<u128>,
     waiting: Waiting,
     /// Answers of this turn, given when it is durable.
@@ -325,7 +325,7 @@ impl Channels {
 
     fn read(&mut self, page: Page, turn: &mut Turn) {
         self.time.head(page.time_ms, self.clock.now().monotonic_ms);
-        self.balance = Some(page.balance);
+        self.balance = page.balance;
         let now = self.now();
         if page.is_anew {
             let outputs = self.node.anew(now);

@@ -1,10 +1,11 @@
 //! No reserve, no channel (design §4): what the account must hold before a channel begins.
 //!
 //! Guarantees: a channel is neither proposed nor accepted unless the account holds the fees of its dispute, those of all
-//! channels that are not over, and what is still to be deposited into them; the error says how much to fund. A peer is
-//! told nothing of what the account holds. Does not: set anything aside; the anchorer does, when the channel has begun.
+//! channels that are not over or are proposed, and what is still to be deposited into them; the error says how much to
+//! fund. A peer is told nothing of what the account holds. Does not: set anything aside; the anchorer does, when the
+//! channel has begun.
 
-use sluicegate_channels::{Phase, record::Record};
+use sluicegate_channels::{Opening, Phase, record::Record};
 use sluicegate_protocol::channel::Amount;
 
 use super::Channels;
@@ -17,9 +18,12 @@ impl Channels {
         }
         let held = self.balance.ok_or("the ledger has not said yet what the account holds")?;
         let open = self.node.records().filter(|record| !record.phase.is_over());
-        let channels = u128::try_from(open.count()).unwrap_or(u128::MAX).saturating_add(1);
+        let proposed = || self.node.openings().filter(|opening| opening.is_ours);
+        let count = open.count().saturating_add(proposed().count());
+        let channels = u128::try_from(count).unwrap_or(u128::MAX).saturating_add(1);
         let fees = self.plan.fee_reserve.saturating_mul(channels);
-        let under_way = self.node.records().map(to_deposit).fold(0, u128::saturating_add);
+        let deposits = self.node.records().map(to_deposit).chain(proposed().map(brings));
+        let under_way = deposits.fold(0, u128::saturating_add);
         let needed = fees.saturating_add(under_way).saturating_add(units(deposit));
         if held >= needed {
             return Ok(());
@@ -40,6 +44,12 @@ fn to_deposit(record: &Record) -> u128 {
     let state = record.state().or(record.pending.as_ref().map(|pending| &pending.state));
     let row = state.and_then(|state| state.outcome.balances.first());
     row.map_or(0, |row| units(row[record.own]))
+}
+
+/// What a proposal of ours brings.
+fn brings(opening: &Opening) -> u128 {
+    let row = opening.outcome.balances.first();
+    row.map_or(0, |row| units(row[opening.place()]))
 }
 
 fn units(amount: Amount) -> u128 {

@@ -606,3 +606,23 @@ fn what_was_deposited_is_known_while_the_ledger_is_read_anew() {
         assert_eq!((accounts[0].deposited, accounts[0].own), (amount(1_000), amount(993)));
     });
 }
+
+#[test]
+fn a_proposal_that_is_under_way_counts() {
+    run(async {
+        let mut world = World::new().await;
+        // Enough for one channel.
+        world.sides[0].reserve = u128::from(GRANT) / 2;
+        world.sides[0].restart().await;
+        world.connect_again(0).await;
+        let both = loop {
+            let handle = world.sides[0].handle();
+            match tokio::join!(handle.command(opening()), handle.command(opening())) {
+                (Err(reason), _) if reason.contains("no connection") => sleep(TICK).await,
+                both => break both,
+            }
+        };
+        let (Ok(Answer::Opened(_)), Err(reason)) = both else { panic!("{both:?}") };
+        assert!(reason.contains("fund it with"), "{reason}");
+    });
+}

@@ -14,7 +14,7 @@ use sluicegate_simulator::{
     gateway::{NAMES, address, device_key},
 };
 
-use super::{OPEN, channel, go_on, world};
+use super::{OPEN, channel, go_on, settle, world};
 
 const NOW: Now = Now { ms: 9_000_000_000, ledger_s: 1_000_100 };
 
@@ -258,6 +258,17 @@ fn channels_that_came_to_nothing_are_forgotten_beyond_a_bound() {
     assert!(node.records().all(|record| record.phase == Phase::Abandoned));
     assert_eq!(node.records().count(), MAX_OVER);
     assert_eq!(forgotten, 200 - MAX_OVER);
+}
+
+/// A seller deposits nothing, and pays out nothing when nothing was bought.
+#[test]
+fn a_channel_into_which_nothing_of_ours_was_to_go_is_forgotten_too() {
+    for pays in ["", "pay 1 100\n deliver 0\n deliver 1"] {
+        let mut world = world(&OPEN.replace("open 0 1000 500", "open 0 0 500"));
+        go_on(&mut world, pays);
+        settle(&mut world);
+        assert!((0..2).all(|side| channel(&world, side).is_forgettable()), "{pays}");
+    }
 }
 
 fn heapless<T: Default>() -> T {

@@ -81,6 +81,17 @@ fn a_deposit_that_lands_after_the_end_is_withdrawn_besides_the_outcome() {
     assert_eq!(withdrawal.authorisation.amount, Amount::from(70_u64));
 }
 
+/// What was withdrawn is known although the ledger told it twice.
+#[test]
+fn a_deposit_after_the_end_is_withdrawn_alone_when_the_events_were_read_anew() {
+    let mut world = world(OPEN);
+    settle(&mut world);
+    go_on(&mut world, "anew 0");
+    deposit(&mut world, 0, 0, 70);
+    let record = world.gateways[0].node.as_ref().unwrap().records().next().unwrap();
+    assert_eq!(record.left(), [Amount::from(70_u64)]);
+}
+
 #[test]
 fn a_deposit_of_the_peer_after_the_end_is_not_ours() {
     let mut world = world(OPEN);
@@ -103,6 +114,19 @@ fn a_deposit_that_nothing_is_signed_of_is_taken_back_with_the_funding() {
         go_on(&mut world, end);
         assert_eq!(deposits(&world), 0, "{end}");
         world.settle().unwrap_or_else(|error| panic!("{end}: {error}"));
+    }
+}
+
+/// A peer that gives us something does not bring channels back that came to nothing.
+#[test]
+fn a_gift_does_not_revive_an_abandoned_channel() {
+    for (own, gift) in [(1_000, 999), (0, 1)] {
+        let open = format!("connect\n open 0 {own} 500\n deliver 1\n deliver 0\n close 0");
+        let mut world = world(&open);
+        assert_eq!(channel(&world, 0).phase, Phase::Abandoned);
+        deposit(&mut world, 0, 0, gift);
+        let record = world.gateways[0].node.as_ref().unwrap().records().next().unwrap();
+        assert_eq!((record.phase, record.restored), (Phase::Abandoned, false), "{own}");
     }
 }
 

@@ -34,7 +34,9 @@ fn an_underfunded_channel_stays_underfunded() {
 fn a_channel_that_is_over_is_over_again() {
     let mut world = world(OPEN);
     settle(&mut world);
+    let before = channel(&world, 0).view.withdrawn;
     go_on(&mut world, "anew 0");
     assert_eq!(channel(&world, 0).phase, Phase::Withdrawn);
+    assert_eq!(channel(&world, 0).view.withdrawn, before);
     settle(&mut world);
 }
