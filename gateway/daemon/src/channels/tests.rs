@@ -1,6 +1,7 @@
 //! Two gateways' channels in one process, on one embedded ledger, over a link in memory.
 
 mod device;
+mod reserve;
 
 use std::{
     cell::{Cell, RefCell},
@@ -560,32 +561,6 @@ fn what_a_limit_has_counted_and_set_aside_survives_a_restart() {
 }
 
 #[test]
-fn no_channel_begins_that_the_account_can_not_defend() {
-    run(async {
-        let mut world = World::new().await;
-        // Enough for the fees, and 400 less than for the deposit besides.
-        world.sides[0].reserve = u128::from(GRANT) - 600;
-        world.sides[0].restart().await;
-        world.connect_again(0).await;
-        let reason = world.refusal().await;
-        // And the fees of the anchors that it has made meanwhile.
-        assert!(reason.contains("fund it with 40"), "{reason}");
-        // The other side declines, and tells nothing of its money.
-        world.sides[0].reserve = 20;
-        world.sides[0].restart().await;
-        world.sides[1].reserve = u128::from(GRANT) - 400;
-        world.sides[1].restart().await;
-        world.connect_again(0).await;
-        let reason = world.refusal().await;
-        assert_eq!(reason, "no further channel can be borne here now");
-        world.sides[1].reserve = 20;
-        world.sides[1].restart().await;
-        world.connect_again(1).await;
-        world.open().await;
-    });
-}
-
-#[test]
 fn what_was_deposited_is_known_while_the_ledger_is_read_anew() {
     run(async {
         let mut world = World::new().await;
@@ -604,25 +579,5 @@ fn what_was_deposited_is_known_while_the_ledger_is_read_anew() {
         let accounts = world.sides[0].handle().command(Command::Accounts("meter".into())).await;
         let Ok(Answer::Accounts(accounts)) = accounts else { panic!("{accounts:?}") };
         assert_eq!((accounts[0].deposited, accounts[0].own), (amount(1_000), amount(993)));
-    });
-}
-
-#[test]
-fn a_proposal_that_is_under_way_counts() {
-    run(async {
-        let mut world = World::new().await;
-        // Enough for one channel.
-        world.sides[0].reserve = u128::from(GRANT) / 2;
-        world.sides[0].restart().await;
-        world.connect_again(0).await;
-        let both = loop {
-            let handle = world.sides[0].handle();
-            match tokio::join!(handle.command(opening()), handle.command(opening())) {
-                (Err(reason), _) if reason.contains("no connection") => sleep(TICK).await,
-                both => break both,
-            }
-        };
-        let (Ok(Answer::Opened(_)), Err(reason)) = both else { panic!("{both:?}") };
-        assert!(reason.contains("fund it with"), "{reason}");
     });
 }
