@@ -86,8 +86,8 @@ pub(crate) fn measure(folder: &Path) -> Result<Payments> {
         table.row(cells);
     }
     table.note(&format!(
-        "A payment is signed and verified by each side, with an authorisation to withdraw, and durable at both before it is\\n\
-         answered. Raw: {} times sign and verify a second on one core; one write of 4 KiB with fdatasync takes {}.\\n\
+        "A payment is signed and verified by each side, with an authorisation to withdraw, and durable at both before it is\n\
+         answered. Raw: {} times sign and verify a second on one core; one write of 4 KiB with fdatasync takes {}.\n\
          {PAYERS} payers at once over 1 000 channels.",
         whole(pairs),
         time(sync),
